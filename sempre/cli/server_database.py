@@ -1,0 +1,108 @@
+"""`sempre server database`: the schema."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from sempre.cli.output import Output, Yes, confirm, fail, print_json, wants_json
+from sempre.cli.version import database_in_words
+from sempre.server.settings import Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Upgrade, downgrade, reset and inspect the schema of the database.")
+
+T = TypeVar("T")
+
+
+def _on_database(settings: Settings, work: Callable[[str], Awaitable[T]]) -> T:
+    """Run `work` on the database of the settings. Ends the command with 1 when the database cannot be used."""
+    # The database libraries are loaded by the command that needs them.
+    import asyncpg
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from sempre.server.process import with_database
+
+    async def call(dsn: str) -> T:
+        return await work(dsn)
+
+    with with_database(settings) as ready:
+        assert ready.database.connection_url is not None
+        try:
+            return asyncio.run(call(ready.database.connection_url))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, CommandError) as error:
+            reason = str(error) or type(error).__name__
+            fail(f"{database_in_words(settings)}: {reason}")
+
+
+@app.command()
+def upgrade(
+    yes: Yes = False,
+    revision: Annotated[str, typer.Option("--revision", "-r", help="Revision to upgrade to.")] = "head",
+) -> None:
+    """Bring the schema up to date.
+
+    Safe while servers run, and safe from several machines at once: one works, the others wait for it. Interrupted, it
+    goes on where it stopped the next time.
+    """
+    from sempre.db import migrate
+
+    settings = load_settings()
+    confirm(f"Upgrade the schema of the {database_in_words(settings)}?", yes=yes)
+    _on_database(settings, lambda dsn: migrate.upgrade(dsn, revision))
+    typer.echo(f"The schema is at {revision}.")
+
+
+@app.command()
+def downgrade(
+    yes: Yes = False,
+    revision: Annotated[
+        str, typer.Option("--revision", "-r", help="Revision to go back to; -1 undoes the last one, `base` all.")
+    ] = "-1",
+) -> None:
+    """Undo revisions of the schema. Data that only the newer schema can hold is lost."""
+    from sempre.db import migrate
+
+    settings = load_settings()
+    confirm(f"Downgrade the schema of the {database_in_words(settings)} to {revision}?", yes=yes)
+    _on_database(settings, lambda dsn: migrate.downgrade(dsn, revision))
+    typer.echo(f"The schema was downgraded to {revision}.")
+
+
+@app.command()
+def reset(yes: Yes = False) -> None:
+    """Delete everything in the database and build the schema again."""
+    from sempre.db import migrate
+
+    settings = load_settings()
+    confirm(f"Delete ALL data in the {database_in_words(settings)}?", yes=yes)
+    _on_database(settings, migrate.reset)
+    typer.echo("The database is empty and its schema up to date.")
+
+
+@app.command()
+def stamp(revision: Annotated[str, typer.Argument(help="Revision to record.")]) -> None:
+    """Record a revision without running it. Only for repairs."""
+    from sempre.db import migrate
+
+    _on_database(load_settings(), lambda dsn: migrate.stamp(dsn, revision))
+    typer.echo(f"The database is recorded as being at {revision}.")
+
+
+@app.command()
+def current(output: Output = None) -> None:
+    """Show the revision the schema is at, and the newest this release knows."""
+    from sempre.db import migrate
+
+    as_json = wants_json(output)
+    found = _on_database(load_settings(), migrate.current)
+    newest = migrate.head()
+    if as_json:
+        print_json({"current": found, "head": newest, "up_to_date": found == newest})
+    elif found is None:
+        typer.echo(f"The database is empty (newest revision: {newest}). Run `sempre server database upgrade`.")
+    else:
+        typer.echo(f"{found} (up to date)" if found == newest else f"{found} (newest: {newest})")

@@ -1,0 +1,221 @@
+"""Transitions of flow runs: the policies as ordered lists of rules, and the decision made with them.
+
+A proposal passes the rules of its policy in order until one stops it. What is then persisted, the proposal or a
+state substituted for it, determines every derived column, the slot to take or free and the mirror on the parent
+task run.
+"""
+
+from dataclasses import replace
+
+from sempre.core.states import TERMINAL, StateType, has_persisted_result
+from sempre.core.transitions.deployment_slots import (
+    cancel_late,
+    frees_slot,
+    hold_without_lease,
+    preserve_lease,
+    take_slot,
+    validate_slot,
+)
+from sempre.core.transitions.derived import flow_run_after, mirror_of
+from sempre.core.transitions.flow_context import FlowContext
+from sempre.core.transitions.model import (
+    Decision,
+    FlowRun,
+    FlowRunFacts,
+    FlowRunPolicy,
+    FlowRunWrite,
+    Inputs,
+    Policy,
+    Proposal,
+    Status,
+)
+from sempre.core.transitions.pauses import enter_pause, leave_pause
+from sempre.core.transitions.retries import retry_flow
+from sempre.core.transitions.rules import (
+    ANY_NEW,
+    ANY_OLD,
+    NON_TERMINAL,
+    Rule,
+    Stop,
+    abort,
+    compile_policy,
+    copy_scheduled_time,
+    prevent_pending,
+    reject,
+    run_rules,
+    substitute,
+    wait_for_scheduled_time,
+)
+
+__all__ = ["CORE_RULES", "FORCED_RULES", "LATE_RULES", "decide_flow_run"]
+
+_OVERWRITES_RESULT = "Cannot overwrite a COMPLETED state that carries persisted result data with one that does not."
+
+
+def prevent_duplicates(context: FlowContext) -> Stop | None:
+    """A client that lost the answer proposes again under the same id: it gets the state it made."""
+    proposed = context.details.transition_id
+    if proposed is not None and proposed == context.current.details.transition_id:
+        return reject("This run has already made this state transition.")
+    return None
+
+
+def leave_terminal(context: FlowContext) -> Stop | None:
+    """A finished run may be run again, unless that would lose its result; then it starts afresh."""
+    old, new = context.current, context.proposal.type
+    if new in (StateType.CANCELLING, StateType.PAUSED, StateType.CRASHED):
+        return abort(f"Run is already in terminal state {old.type.value}.")
+    if old.type is StateType.COMPLETED and new in NON_TERMINAL and has_persisted_result(old):
+        return reject("Run is already COMPLETED.")
+    loses_result = guard_result(context)
+    if loses_result is not None:
+        return loses_result
+    if new is StateType.SCHEDULED and context.run.deployment_id is None:
+        return abort("Cannot reschedule a run without an associated deployment.")
+    if new in NON_TERMINAL:
+        rescheduled = new is StateType.SCHEDULED
+        context.policy = replace(
+            context.policy, resuming=False, pause_keys=(), retry_type="reschedule" if rescheduled else None
+        )
+    return None
+
+
+def guard_result(context: FlowContext) -> Stop | None:
+    """COMPLETED with a result is not replaced by COMPLETED without one."""
+    old, proposal = context.current, context.proposal
+    if (
+        old.type is StateType.COMPLETED
+        and proposal.type is StateType.COMPLETED
+        and has_persisted_result(old)
+        and not _carries_result(proposal)
+    ):
+        return reject(_OVERWRITES_RESULT)
+    return None
+
+
+def stick_to_cancelling(context: FlowContext) -> Stop | None:
+    return reject("Cannot transition flows that are cancelling to a state other than Cancelled.")
+
+
+def cancel_without_infrastructure(context: FlowContext) -> Stop | None:
+    """Nothing runs that could tear itself down: the run is cancelled at once."""
+    old = context.current
+    cancelled = Proposal(StateType.CANCELLED, "Cancelled")
+    if old.type is StateType.SCHEDULED:
+        if not context.run.infrastructure_pid or old.name == "Resuming":
+            return substitute(cancelled, "Scheduled flow run has no infrastructure to terminate.")
+    elif old.details.pause_reschedule:
+        return substitute(cancelled, "Suspended flow run has no infrastructure to terminate.")
+    return None
+
+
+def mark_late(context: FlowContext) -> Stop | None:
+    """Late is a name that only waiting runs get, and only once."""
+    if context.name != "Late":
+        return None
+    old = context.old
+    if old is None or old.type is not StateType.SCHEDULED:
+        return reject("Only scheduled flows can be marked late.")
+    if old.name == "Late":
+        return reject("This flow run is already marked late.")
+    return None
+
+
+# --- the policies --------------------------------------------------------------------------------------
+
+_SCHEDULED = frozenset[StateType | None]({StateType.SCHEDULED})
+_PENDING = frozenset[StateType | None]({StateType.PENDING})
+_RUNNING = frozenset[StateType | None]({StateType.RUNNING})
+_PAUSED = frozenset[StateType | None]({StateType.PAUSED})
+_CANCELLING = frozenset[StateType | None]({StateType.CANCELLING})
+_TERMINAL = frozenset[StateType | None](TERMINAL)
+_HAS_STATE = ANY_OLD - {None}
+_TO_PENDING = frozenset({StateType.PENDING})
+_TO_RUNNING = frozenset({StateType.RUNNING})
+_TO_CANCELLING = frozenset({StateType.CANCELLING})
+
+_NO_INFRASTRUCTURE = Rule("no infrastructure", _SCHEDULED | _PAUSED, _TO_CANCELLING, cancel_without_infrastructure)
+_LATE_MARKING = Rule("late marking", ANY_OLD, frozenset({StateType.SCHEDULED}), mark_late)
+
+CORE_RULES: tuple[Rule[FlowContext], ...] = (
+    Rule("preserve lease id", _HAS_STATE, ANY_NEW, preserve_lease),
+    Rule("prevent duplicates", _HAS_STATE, ANY_NEW, prevent_duplicates),
+    Rule("leave terminal", _TERMINAL, ANY_NEW, leave_terminal),
+    Rule("cancelling is sticky", _CANCELLING, ANY_NEW - {StateType.CANCELLED}, stick_to_cancelling),
+    _NO_INFRASTRUCTURE,
+    Rule("prevent pending", _PENDING | _RUNNING | {StateType.CANCELLED}, _TO_PENDING, prevent_pending),
+    Rule("validate slot", _PENDING, _TO_RUNNING, validate_slot),
+    # PAUSED -> PENDING is refused further down. Asking for a slot first would, with a full limit, turn a suspended
+    # run into a scheduled one that nobody resumed.
+    Rule("take slot", ANY_OLD - _PENDING - _RUNNING - _CANCELLING - _PAUSED, _TO_PENDING, take_slot),
+    Rule("hold without lease", _PENDING, _TO_RUNNING | _TO_CANCELLING, hold_without_lease),
+    _LATE_MARKING,
+    Rule("enter pause", ANY_OLD, frozenset({StateType.PAUSED}), enter_pause),
+    Rule("leave pause", _PAUSED, ANY_NEW, leave_pause),
+    Rule("copy scheduled time", _SCHEDULED, _TO_PENDING, copy_scheduled_time),
+    Rule("wait for scheduled time", _SCHEDULED | _PENDING, _TO_RUNNING, wait_for_scheduled_time),
+    Rule("retry", _RUNNING, frozenset({StateType.FAILED}), retry_flow),
+)
+
+FORCED_RULES: tuple[Rule[FlowContext], ...] = (
+    Rule("guard result", _TERMINAL, TERMINAL, guard_result),
+    _NO_INFRASTRUCTURE,
+)
+
+LATE_RULES: tuple[Rule[FlowContext], ...] = (
+    _LATE_MARKING,
+    Rule("cancel late", _SCHEDULED, frozenset({StateType.SCHEDULED}), cancel_late),
+)
+
+_TABLES = {
+    Policy.CORE: compile_policy(CORE_RULES),
+    Policy.FORCED: compile_policy(FORCED_RULES),
+    Policy.LATE: compile_policy(LATE_RULES),
+}
+
+
+def decide_flow_run(
+    run: FlowRun,
+    proposal: Proposal,
+    facts: FlowRunFacts,
+    inputs: Inputs,
+    policy: Policy = Policy.CORE,
+) -> Decision[FlowRunWrite]:
+    """What becomes of ``proposal`` for ``run``. Pure: equal arguments give equal decisions."""
+    context = FlowContext(run, proposal, facts, inputs)
+    stop = run_rules(_TABLES[policy], context)
+    if stop is None:
+        return Decision(Status.ACCEPT, _write(context, None))
+    write = None if stop.replacement is None else _write(context, stop.replacement)
+    return Decision(stop.status, write, stop.reason, stop.delay_seconds)
+
+
+def _write(context: FlowContext, replacement: Proposal | None) -> FlowRunWrite:
+    run = context.run
+    owner = {"flow_run_id": run.id}
+    if run.parent_task_run_id is not None:
+        owner["task_run_id"] = run.parent_task_run_id
+    state = context.build_state(owner, replacement)
+    after = flow_run_after(run, state, context.policy if replacement is None else context.replacement_policy)
+    if context.pause_key is not None or context.resumes:
+        # After the derived columns: the state that leaves a pause does not itself end the resuming.
+        after = replace(after, policy=_after_pause(context, after.policy))
+    return FlowRunWrite(
+        state=state,
+        run=after,
+        take=context.take if replacement is None else None,
+        release=frees_slot(context, state),
+        mirror=mirror_of(run, state, context.inputs.mirror_state_id),
+    )
+
+
+def _after_pause(context: FlowContext, policy: FlowRunPolicy) -> FlowRunPolicy:
+    if context.resumes:
+        return replace(policy, resuming=True)
+    assert context.pause_key is not None
+    return replace(policy, pause_keys=(*policy.pause_keys, context.pause_key))
+
+
+def _carries_result(proposal: Proposal) -> bool:
+    data = proposal.data
+    return data is not None and not (isinstance(data, dict) and data.get("type") == "unpersisted")

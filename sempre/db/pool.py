@@ -1,0 +1,181 @@
+"""One pool of Postgres connections per process, and the only way statements reach the database.
+
+``Database`` and an open ``Transaction`` share the same four methods, so that a query function takes either.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from sempre.db.errors import DatabaseUnavailable, is_transient
+
+__all__ = ["Database", "Executor", "Record"]
+
+Record = asyncpg.Record
+
+
+class Executor(Protocol):
+    """Whatever runs a statement: the pool (one statement, one commit) or a transaction."""
+
+    async def fetch(self, sql: str, *args: Any) -> list[Record]: ...
+
+    async def fetchrow(self, sql: str, *args: Any) -> Record | None: ...
+
+    async def fetchval(self, sql: str, *args: Any) -> Any: ...
+
+    async def execute(self, sql: str, *args: Any) -> str: ...
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]
+    def get_reset_query(self) -> str:
+        # We change no session state, so nothing needs resetting: it would cost a round trip per statement.
+        return ""
+
+
+class Database:
+    """A lazily connected pool. Every failure that may pass with time is raised as ``DatabaseUnavailable``.
+
+    ``dsn`` is anything asyncpg accepts, several hosts and ``target_session_attrs`` included.
+    ``statement_cache_size=0`` is for transaction-mode poolers.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        size: int = 10,
+        statement_timeout: float = 10.0,
+        connect_timeout: float = 5.0,
+        acquire_timeout: float = 10.0,
+        statement_cache_size: int | None = None,
+        application_name: str = "sempre",
+    ) -> None:
+        self.dsn = dsn
+        self._size = size
+        self._acquire_timeout = acquire_timeout
+        self._options: dict[str, Any] = {
+            "command_timeout": statement_timeout,
+            "timeout": connect_timeout,
+            "server_settings": {"application_name": application_name},
+        }
+        if statement_cache_size is not None:
+            self._options["statement_cache_size"] = statement_cache_size
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Make the pool. Connects to nothing: a database that is away now may be there at the first statement."""
+        self._pool = await asyncpg.create_pool(
+            self.dsn,
+            min_size=0,
+            max_size=self._size,
+            max_inactive_connection_lifetime=300,
+            connection_class=_Connection,
+            init=_prepare_codecs,
+            **self._options,
+        )
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Let running statements end, at most ``timeout`` seconds, then cut what is left."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        try:
+            async with asyncio.timeout(timeout):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+    async def connect(self) -> asyncpg.Connection:
+        """A connection outside the pool, for listening. The caller closes it."""
+        try:
+            return await asyncpg.connect(self.dsn, **{**self._options, "statement_cache_size": 0})
+        except Exception as error:
+            raise _translated(error) from error
+
+    async def fetch(self, sql: str, *args: Any) -> list[Record]:
+        return await self._run("fetch", sql, args)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, sql: str, *args: Any) -> Record | None:
+        return await self._run("fetchrow", sql, args)
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        return await self._run("fetchval", sql, args)
+
+    async def execute(self, sql: str, *args: Any) -> str:
+        return await self._run("execute", sql, args)  # type: ignore[no-any-return]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Executor]:
+        """A transaction that commits at the end of the block and rolls back on any exception."""
+        try:
+            async with self._acquired() as connection, connection.transaction():
+                yield connection
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise _translated(error) from error
+            raise
+
+    async def _run(self, method: str, sql: str, args: Sequence[Any]) -> Any:
+        repeatable = True
+        while True:
+            try:
+                async with self._acquired() as connection:
+                    return await getattr(connection, method)(sql, *args)
+            except Exception as error:
+                lost = isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | ConnectionError)
+                # A read may be sent again on a fresh connection. A write may not: it could have been committed.
+                if lost and repeatable and sql.lstrip()[:6].upper() == "SELECT":
+                    repeatable = False
+                    continue
+                if is_transient(error):
+                    raise _translated(error) from error
+                raise
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[asyncpg.Connection]:
+        if self._pool is None:
+            raise DatabaseUnavailable("the connection pool is closed")
+        connection = await self._pool.acquire(timeout=self._acquire_timeout)
+        try:
+            yield connection
+        finally:
+            await self._pool_release(connection)
+
+    async def _pool_release(self, connection: asyncpg.Connection) -> None:
+        if self._pool is not None:
+            await self._pool.release(connection)
+
+
+def _translated(error: BaseException) -> Exception:
+    if isinstance(error, DatabaseUnavailable):
+        return error
+    return DatabaseUnavailable(f"{type(error).__name__}: {error}") if is_transient(error) else error  # type: ignore[return-value]
+
+
+def _encode_json(value: Any) -> bytes:
+    return b"\x01" + orjson.dumps(value, default=_plain)
+
+
+def _decode_json(value: bytes) -> Any:
+    return orjson.loads(memoryview(value)[1:])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):  # asyncpg's own subclass, which orjson does not know
+        return str(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+async def _prepare_codecs(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode_json, decoder=_decode_json, format="binary"
+    )

@@ -1,0 +1,1 @@
+"""Filters of the list endpoints: which rows are wanted. One file per resource group, common parts in ``common``."""

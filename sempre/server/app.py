@@ -1,0 +1,153 @@
+"""The API application: what it is made of, and what starts and stops with it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+
+from sempre import __version__
+from sempre.db import migrate
+from sempre.db.embedded import EmbeddedPostgres, start_embedded
+from sempre.db.errors import DatabaseUnavailable
+from sempre.db.pool import Database
+from sempre.server import errors
+from sempre.server.admin.csrf import csrf_check
+from sempre.server.feed.doorbell import Doorbell
+from sempre.server.middleware import AuthMiddleware, BodyRulesMiddleware, CsrfMiddleware, VersionMiddleware
+from sempre.server.routers import API_ROUTERS, WEBSOCKET_ROUTES
+from sempre.server.runtime import Runtime
+from sempre.server.scope import Scope
+from sempre.server.services.supervisor import Supervisor
+from sempre.server.settings import Settings
+
+__all__ = ["create_app", "open_database"]
+
+log = logging.getLogger("sempre.server")
+
+
+def create_app(settings: Settings, *, services: bool) -> FastAPI:
+    """The ASGI application. ``services``: run the background services in this process too (solo)."""
+    prefix = settings.api.base_path
+    app = FastAPI(
+        title="Sempre",
+        version=__version__,
+        description="The control plane's REST API.",
+        lifespan=lambda app: _lifespan(app, settings, services=services),
+        middleware=_middleware(settings, prefix),
+        openapi_url="/openapi.json",
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    errors.install(app)
+    api = APIRouter(prefix=prefix)
+    for router in API_ROUTERS:
+        api.include_router(router)
+    app.include_router(api)
+    for path, endpoint in WEBSOCKET_ROUTES:
+        app.router.add_websocket_route(prefix + path, endpoint)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        return RedirectResponse("/docs")
+
+    @app.get(f"{prefix}/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return RedirectResponse("/docs")
+
+    @app.get(f"{prefix}/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return RedirectResponse("/openapi.json")
+
+    return app
+
+
+async def open_database(settings: Settings) -> tuple[Database, EmbeddedPostgres | None]:
+    """The pool of the configured database, or of the embedded one, which is started if need be."""
+    configured = settings.database
+    embedded = None
+    dsn = configured.connection_url
+    if dsn is None:
+        embedded = await asyncio.to_thread(start_embedded, settings.home)
+        dsn = embedded.dsn
+    db = Database(
+        dsn,
+        size=configured.pool_size,
+        statement_timeout=configured.statement_timeout_seconds,
+        connect_timeout=configured.connect_timeout_seconds,
+        statement_cache_size=configured.statement_cache_size,
+    )
+    await db.open()
+    return db, embedded
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI, settings: Settings, *, services: bool) -> AsyncIterator[None]:
+    db, embedded = await open_database(settings)
+    doorbell = Doorbell(db)
+    scope = Scope(db, settings, doorbell)
+    migration = asyncio.create_task(_migrated(db, settings))
+    with contextlib.suppress(TimeoutError):
+        # Usually done in a moment; a database that is away must not keep the API from answering 503.
+        await asyncio.wait_for(asyncio.shield(migration), timeout=10)
+    doorbell.start()
+    runtime = Runtime(scope)
+    app.state.scope = scope
+    app.state.runtime = runtime
+    await runtime.start()
+    supervisor = Supervisor(scope) if services else None
+    if supervisor is not None:
+        supervisor.start()
+    try:
+        yield
+    finally:
+        if supervisor is not None:
+            await supervisor.stop()
+        await runtime.stop()
+        await doorbell.stop()
+        migration.cancel()
+        await asyncio.gather(migration, return_exceptions=True)
+        await db.close()
+        if embedded is not None:
+            await asyncio.to_thread(embedded.release)
+
+
+async def _migrated(db: Database, settings: Settings) -> None:
+    """Bring the schema up to date, waiting for the database as long as it takes."""
+    if not settings.database.migrate_on_start:
+        return
+    while True:
+        try:
+            if not await migrate.is_current(db.dsn):
+                await migrate.upgrade(db.dsn)
+            return
+        except (OSError, TimeoutError, DatabaseUnavailable) as error:
+            log.warning("waiting for the database before migrating: %s", error)
+            await asyncio.sleep(1)
+
+
+def _middleware(settings: Settings, prefix: str) -> list[Middleware]:
+    api = settings.api
+    stack: list[Middleware] = []
+    if api.csrf_protection_enabled:
+        stack.append(Middleware(CsrfMiddleware, prefix=prefix, check=csrf_check))
+    stack.append(
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(api.cors_allowed_origins),
+            allow_methods=list(api.cors_allowed_methods),
+            allow_headers=list(api.cors_allowed_headers),
+        )
+    )
+    if api.auth_string:
+        stack.append(Middleware(AuthMiddleware, prefix=prefix, auth_string=api.auth_string))
+    stack.append(Middleware(VersionMiddleware, prefix=prefix))
+    stack.append(Middleware(BodyRulesMiddleware, max_size=api.max_body_size))
+    stack.append(Middleware(GZipMiddleware, minimum_size=500, compresslevel=1))
+    return stack

@@ -1,0 +1,94 @@
+"""Slots of concurrency limits, as SQL that other statements build on.
+
+A slot in use is a row numbered 1 to the limit; the primary key (limit, number) decides every race. Taking picks random
+free numbers, so that parallel takers rarely collide; a collision takes fewer rows than asked, which the caller's check
+turns into "nothing happened, look again".
+"""
+
+__all__ = ["FREE_RUN_SLOTS", "LIVE", "RENEW_RUN_SLOTS", "TAKE_RUN_SLOTS", "Part", "free_slots", "slots_in_use"]
+
+from typing import NamedTuple
+
+LIVE = "({alias}.expires_at IS NULL OR {alias}.expires_at > clock_timestamp())"
+
+
+class Part(NamedTuple):
+    """Common table expressions to put behind ``run AS (...)``, and what must hold for the statement to count."""
+
+    expressions: str
+    check: str | None = None
+
+
+def slots_in_use(limit_id: str) -> str:
+    """Scalar subquery: the live slots of the limit named by the SQL expression ``limit_id``."""
+    return f"(SELECT count(*) FROM concurrency_slot u WHERE u.limit_id = {limit_id} AND {LIVE.format(alias='u')})"
+
+
+def free_slots(limit: str, slots: str) -> str:
+    """Lateral subquery yielding up to ``slots`` free numbers (column ``slot``) of the limit row aliased ``limit``.
+
+    Of the first (in use + wanted) numbers at least the wanted ones are free; the sixteen more are there for parallel
+    takers to miss each other.
+    """
+    return f"""(
+        SELECT number.slot
+        FROM generate_series(1, least(
+            sempre_highest_slot({limit}.id, {limit}.slot_limit), {slots_in_use(f"{limit}.id")} + {slots} + 16
+        )) AS number(slot)
+        WHERE NOT EXISTS (
+            SELECT FROM concurrency_slot s
+            WHERE s.limit_id = {limit}.id AND s.slot = number.slot AND {LIVE.format(alias="s")}
+        )
+        ORDER BY random() LIMIT {slots}
+    )"""
+
+
+_EXPIRY = "clock_timestamp() + make_interval(secs => :slot_ttl::float8)"
+
+# One slot of each limit in :limit_ids for the run, under one lease; a dead slot is taken over in place.
+TAKE_RUN_SLOTS = Part(
+    f"""
+lease AS (
+    INSERT INTO concurrency_lease (id, workspace_id, expires_at, slots, holder_type, holder_id)
+    SELECT :lease_id::uuid, run.workspace_id, {_EXPIRY}, 1, :holder_type::text, run.id FROM run
+),
+taken AS (
+    INSERT INTO concurrency_slot AS held (limit_id, slot, workspace_id, lease_id, run_id, acquired_at, expires_at)
+    SELECT l.id, free.slot, run.workspace_id, :lease_id::uuid, run.id, clock_timestamp(), {_EXPIRY}
+    FROM run
+    JOIN concurrency_limit l ON l.id = ANY(:limit_ids::uuid[])
+    CROSS JOIN LATERAL {free_slots("l", "1")} free
+    ORDER BY l.id
+    ON CONFLICT (limit_id, slot) DO UPDATE SET
+        workspace_id = excluded.workspace_id, lease_id = excluded.lease_id, run_id = excluded.run_id,
+        acquired_at = excluded.acquired_at, expires_at = excluded.expires_at
+        WHERE held.expires_at <= clock_timestamp()
+    RETURNING held.limit_id
+)""",
+    "sempre_require((SELECT count(*) FROM taken) = cardinality(:limit_ids::uuid[]), 'slot taken by another')",
+)
+
+# The run keeps the slots it holds, until a new expiry. Also revives one that has expired and was not yet taken over.
+RENEW_RUN_SLOTS = Part(
+    f"""
+renewed AS (
+    UPDATE concurrency_slot s SET expires_at = {_EXPIRY}
+    FROM run WHERE s.run_id = run.id AND s.limit_id = ANY(:limit_ids::uuid[])
+    RETURNING s.lease_id
+),
+renewed_lease AS (
+    UPDATE concurrency_lease SET expires_at = {_EXPIRY} WHERE id IN (SELECT lease_id FROM renewed)
+)""",
+    "sempre_require((SELECT count(*) FROM renewed) = cardinality(:limit_ids::uuid[]), 'slot lost to another')",
+)
+
+# Everything orchestration holds for the run. Idempotent and exact: what is not held is not freed.
+FREE_RUN_SLOTS = Part(
+    """
+freed AS (
+    DELETE FROM concurrency_slot s USING run WHERE s.run_id = run.id RETURNING s.lease_id
+),
+ended_lease AS (
+    DELETE FROM concurrency_lease WHERE id IN (SELECT lease_id FROM freed)
+)"""
+)

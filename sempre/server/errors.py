@@ -1,0 +1,169 @@
+"""Errors of the API and their bodies: the only place where an exception becomes a response.
+
+The protocol has two shapes of message (``detail`` from handlers, ``exception_message`` from below them) and clients
+compare some of the texts; where one is fixed it is written at the place that raises.
+"""
+
+import logging
+from typing import Any
+
+import asyncpg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from sempre.db.errors import DatabaseUnavailable
+from sempre.server.responses import JSON
+
+__all__ = [
+    "BadRequest",
+    "Conflict",
+    "Forbidden",
+    "Gone",
+    "Locked",
+    "NotFound",
+    "ObjectNotFound",
+    "ServiceError",
+    "Unprocessable",
+    "install",
+    "invalid_request",
+    "unavailable",
+]
+
+log = logging.getLogger("sempre.server")
+
+RETRY_AFTER_SECONDS = 1
+
+_INTEGRITY = (
+    "Data integrity conflict. This usually means a unique or foreign key constraint was violated. "
+    "See server logs for details."
+)
+
+
+class ServiceError(Exception):
+    """An answer other than success, raised from anywhere below a route. ``detail`` is what the caller reads."""
+
+    status_code = 500
+
+    def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers
+
+    def body(self) -> dict[str, Any]:
+        return {"detail": self.detail}
+
+
+class BadRequest(ServiceError):
+    status_code = 400
+
+
+class Forbidden(ServiceError):
+    status_code = 403
+
+
+class NotFound(ServiceError):
+    """404 in the shape of a handler: ``{"detail": ...}``."""
+
+    status_code = 404
+
+
+class ObjectNotFound(ServiceError):
+    """404 in the shape of the layer below: ``{"exception_message": ...}``."""
+
+    status_code = 404
+
+    def body(self) -> dict[str, Any]:
+        return {"exception_message": self.detail}
+
+
+class Conflict(ServiceError):
+    status_code = 409
+
+
+class Gone(ServiceError):
+    status_code = 410
+
+
+class Unprocessable(ServiceError):
+    status_code = 422
+
+
+class Locked(ServiceError):
+    """423: no slot is free. Clients need ``Retry-After`` (seconds, a float) to wait for one."""
+
+    status_code = 423
+
+
+def invalid_request(errors: list[dict[str, Any]], body: Any) -> Response:
+    """422 in the shape of schema validation."""
+    return JSON(
+        {
+            "exception_message": "Invalid request received.",
+            "exception_detail": errors,
+            "request_body": body,
+        },
+        422,
+    )
+
+
+def unavailable(retry_after: float = RETRY_AFTER_SECONDS) -> Response:
+    """503: clients of the protocol wait ``Retry-After`` seconds and send the same again."""
+    return JSON({"exception_message": "Service Unavailable"}, 503, {"Retry-After": str(retry_after)})
+
+
+async def _service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return JSON(error.body(), error.status_code, error.headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSON({"detail": error.detail}, error.status_code, error.headers)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return invalid_request([_plain(item) for item in error.errors()], error.body)
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    """Without what cannot be sent (exception objects) and without the validator's own links."""
+    plain = {key: value for key, value in item.items() if key != "url"}
+    if "ctx" in plain:
+        plain["ctx"] = {k: {} if isinstance(v, Exception) else v for k, v in plain["ctx"].items()}
+    return plain
+
+
+async def _integrity_error(request: Request, error: Exception) -> Response:
+    log.info("integrity conflict on %s %s: %s", request.method, request.url.path, error)
+    return JSON({"detail": _INTEGRITY}, 409)
+
+
+async def _data_error(request: Request, error: Exception) -> Response:
+    """A value Postgres cannot hold (a NUL in a text, an integer out of range): the request is at fault."""
+    message = str(error).splitlines()[0]
+    item = {"type": "value_error", "loc": ["body"], "msg": f"Value error, {message}", "input": None}
+    return invalid_request([item], None)
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    log.warning("database unavailable on %s %s: %s", request.method, request.url.path, error)
+    return unavailable()
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
+    return JSON({"exception_message": "Internal Server Error"}, 500)
+
+
+def install(app: FastAPI) -> None:
+    """Register every handler on ``app``."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(DatabaseUnavailable, _database_error)
+    app.add_exception_handler(asyncpg.IntegrityConstraintViolationError, _integrity_error)
+    app.add_exception_handler(asyncpg.DataError, _data_error)
+    app.add_exception_handler(Exception, _unexpected)

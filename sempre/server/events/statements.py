@@ -1,0 +1,51 @@
+"""Appending to the event log, as SQL.
+
+Consumers of the log rely on one thing here: the transaction has its id before it draws a number from ``event_seq``
+(see :mod:`sempre.core.log_cursor`). Behind an UPDATE or INSERT it always has; a bare append asks for it first.
+"""
+
+from sempre.db.statement import Statement
+from sempre.server.concurrency.statements import Part
+
+__all__ = ["APPEND_EVENTS", "EVENT_OF_RUN"]
+
+# The event of a run's transition, in the statement that makes the transition. The event's id is the state's.
+EVENT_OF_RUN = Part(
+    """
+event_of_run AS (
+    INSERT INTO event (
+        occurred, workspace_id, id, event, resource_id, resource, related, resource_ids, payload, follows
+    )
+    SELECT :state_timestamp::timestamptz, run.workspace_id, :state_id::uuid, :event::text, :event_resource_id::text,
+           :event_resource::jsonb, :event_related::jsonb, :event_resource_ids::text[], :event_payload::jsonb,
+           :event_follows::uuid
+    FROM run
+)"""
+)
+
+# Many events at once. Events whose id is in the log are passed over; repeats within the batch must be removed before.
+# Sorted by key, so that two overlapping batches cannot deadlock on the primary key.
+APPEND_EVENTS = Statement(
+    """
+WITH self AS MATERIALIZED (SELECT pg_current_xact_id() AS xid)
+INSERT INTO event (
+    occurred, workspace_id, id, received, event, resource_id, resource, related, resource_ids, payload, follows
+)
+SELECT e.occurred, e.workspace_id, e.id, e.received, e.event, e.resource->>'prefect.resource.id', e.resource,
+       e.related,
+       array_prepend(
+           e.resource->>'prefect.resource.id',
+           ARRAY(SELECT r->>'prefect.resource.id' FROM jsonb_array_elements(e.related) r)
+       ),
+       e.payload, e.follows
+FROM self, unnest(
+    :workspace_ids::uuid[], :ids::uuid[], :occurred::timestamptz[], :received::timestamptz[], :events::text[],
+    :resources::jsonb[], :related::jsonb[], :payloads::jsonb[], :follows::uuid[]
+) AS e(workspace_id, id, occurred, received, event, resource, related, payload, follows)
+WHERE self.xid IS NOT NULL AND NOT EXISTS (
+    SELECT FROM event known WHERE known.workspace_id = e.workspace_id AND known.id = e.id
+)
+ORDER BY e.workspace_id, e.occurred, e.id
+ON CONFLICT DO NOTHING
+"""
+)

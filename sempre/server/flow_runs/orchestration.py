@@ -1,0 +1,217 @@
+"""Moving flow runs: read, decide (:mod:`sempre.core.transitions`), write if nothing moved meanwhile."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+from sempre.core.states import State
+from sempre.core.transitions import decide_flow_run, decide_task_run
+from sempre.core.transitions.model import (
+    Decision,
+    DeploymentLimit,
+    FlowRun,
+    FlowRunFacts,
+    FlowRunPolicy,
+    FlowRunWrite,
+    Inputs,
+    Policy,
+    Proposal,
+    Status,
+    TaskRunFacts,
+)
+from sempre.db.pool import Executor, Record
+from sempre.server import states
+from sempre.server.errors import ObjectNotFound
+from sempre.server.flow_runs.state_events import event_parameters
+from sempre.server.flow_runs.statements import LOAD, write_transition
+from sempre.server.ids import new_id
+from sempre.server.orchestration import MAX_ATTEMPTS, Outcome, attempt, gave_up, inputs_at, slot_parameters
+from sempre.server.scope import Scope
+from sempre.server.task_runs.orchestration import mirror_parameters, read_for_mirror
+
+__all__ = ["facts_of", "policy_to_json", "run_of", "run_parameters", "set_flow_run_state"]
+
+
+async def set_flow_run_state(
+    scope: Scope, id: UUID, proposal: Proposal, policy: Policy = Policy.CORE, *, only_from: UUID | None = None
+) -> Outcome:
+    """Propose a state for a flow run, and persist what the rules make of it.
+
+    Two statements, whatever happens in them; lost races are decided again on what won. ``only_from``: do nothing
+    (ABORT) unless this is still the current state's id, for sweeps that act on what they saw.
+
+    Raises ObjectNotFound for an unknown run, DatabaseUnavailable if the database is away.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        row = await scope.db.fetchrow(LOAD.sql, *LOAD.bind(id=id, workspace_id=scope.workspace_id))
+        if row is None:
+            raise ObjectNotFound(f"Flow run with id {id} not found")
+        run = run_of(row)
+        if only_from is not None and (run.state is None or run.state.id != only_from):
+            return Outcome(Status.ABORT, run.state, "The run has moved on.")
+        inputs = inputs_at(row["now"])
+        decision = decide_flow_run(run, proposal, facts_of(row, scope), inputs, policy)
+        if decision.write is None:
+            return Outcome(decision.status, run.state, decision.reason, decision.delay_seconds)
+        if await _write(scope.db, scope.workspace_id, row, run, proposal, decision, inputs):
+            _announce(scope, row, decision.write.state)
+            return Outcome(decision.status, decision.write.state, decision.reason, written=True)
+    raise gave_up("flow run", id)
+
+
+def run_of(row: Record) -> FlowRun:
+    """The decision's view of a ``flow_run`` row."""
+    return FlowRun(
+        id=row["id"],
+        state=states.from_row(row),
+        policy=policy_from_json(row["empirical_policy"]),
+        deployment_id=row["deployment_id"],
+        parent_task_run_id=row["parent_task_run_id"],
+        infrastructure_pid=row["infrastructure_pid"],
+        run_count=row["run_count"],
+        start_time=row["start_time"],
+        end_time=row["end_time"],
+        expected_start_time=row["expected_start_time"],
+        next_scheduled_start_time=row["next_scheduled_start_time"],
+        total_run_time=row["total_run_time"],
+    )
+
+
+def policy_from_json(stored: Mapping[str, Any]) -> FlowRunPolicy:
+    return FlowRunPolicy(
+        max_retries=stored.get("max_retries", 0),
+        retry_delay_seconds=stored.get("retry_delay_seconds", 0.0),
+        retries=stored.get("retries"),
+        retry_delay=stored.get("retry_delay"),
+        pause_keys=tuple(stored.get("pause_keys") or ()),
+        resuming=stored.get("resuming", False),
+        retry_type=stored.get("retry_type"),
+    )
+
+
+def policy_to_json(policy: FlowRunPolicy) -> dict[str, Any]:
+    return {
+        "max_retries": policy.max_retries,
+        "retry_delay_seconds": policy.retry_delay_seconds,
+        "retries": policy.retries,
+        "retry_delay": policy.retry_delay,
+        "pause_keys": list(policy.pause_keys),
+        "resuming": policy.resuming,
+        "retry_type": policy.retry_type,
+    }
+
+
+def facts_of(row: Record, scope: Scope) -> FlowRunFacts:
+    limit = None
+    if row["limit_id"] is not None:
+        options = row["concurrency_options"] or {}
+        limit = DeploymentLimit(
+            id=row["limit_id"],
+            limit=row["slot_limit"],
+            active=row["limit_active"],
+            in_use=row["slots_in_use"],
+            strategy=options.get("collision_strategy", "ENQUEUE"),
+            grace_seconds=options.get("grace_period_seconds")
+            or scope.settings.concurrency.initial_deployment_lease_seconds,
+        )
+    return FlowRunFacts(
+        deployment_exists=row["found_deployment_id"] is not None,
+        limit=limit,
+        holds_slot=row["holds_slot"],
+        held_lease_id=row["held_lease_id"],
+        client_version=scope.client.version,
+        client_prerelease=scope.client.version_text,
+        api_version=scope.client.api_version,
+        slot_wait_seconds=scope.settings.deployments.concurrency_slot_wait_seconds,
+    )
+
+
+def run_parameters(run: FlowRun) -> dict[str, Any]:
+    """Statement parameters for the columns a transition derives."""
+    return {
+        "id": run.id,
+        "policy": policy_to_json(run.policy),
+        "run_count": run.run_count,
+        "start_time": run.start_time,
+        "end_time": run.end_time,
+        "expected_start_time": run.expected_start_time,
+        "next_scheduled_start_time": run.next_scheduled_start_time,
+        "total_run_time": run.total_run_time,
+    }
+
+
+async def _write(
+    db: Executor,
+    workspace_id: UUID,
+    row: Record,
+    run: FlowRun,
+    proposal: Proposal,
+    decision: Decision[FlowRunWrite],
+    inputs: Inputs,
+) -> bool:
+    write = decision.write
+    assert write is not None
+    result = states.result_of(write.state)
+    parameters: dict[str, Any] = {
+        "workspace_id": workspace_id,
+        "version": row["version"],
+        **run_parameters(write.run),
+        **states.columns(write.state, result),
+        **event_parameters(
+            row, old=run.state, new=write.state, intended=proposal.type, run_count=write.run.run_count
+        ),
+        **slot_parameters(write.take, "flow_run"),
+    }
+    if result is not None:
+        parameters.update(result_parameters(result))
+    mirror = await mirror_of(db, workspace_id, write, inputs)
+    parameters.update(mirror or {})
+    statement = write_transition(
+        result=result is not None,
+        take=write.take is not None and not write.take.renew_only,
+        renew=write.take is not None and write.take.renew_only,
+        free=write.release and row["holds_any_slot"],
+        mirror=mirror is not None,
+    )
+    return await attempt(db, statement, parameters)
+
+
+def result_parameters(result: states.Result) -> dict[str, Any]:
+    return {
+        "artifact_id": new_id(),
+        "artifact_key": result.key,
+        "artifact_type": result.type,
+        "artifact_description": result.description,
+    }
+
+
+async def mirror_of(
+    db: Executor, workspace_id: UUID, write: FlowRunWrite, inputs: Inputs
+) -> dict[str, Any] | None:
+    """What the subflow's state does to the task run that stands for it in its parent; ``None`` if there is none."""
+    if write.mirror is None or write.run.parent_task_run_id is None:
+        return None
+    read = await read_for_mirror(db, workspace_id, write.run.parent_task_run_id)
+    if read is None:
+        return None
+    version, parent = read
+    state: State = write.mirror
+    mirrored = decide_task_run(
+        parent,
+        Proposal(state.type, state.name, state.message, state.data, state.details),
+        TaskRunFacts(),
+        dataclasses.replace(inputs, state_id=state.id, now=max(inputs.now, write.state.timestamp)),
+        Policy.FORCED,
+    )
+    return None if mirrored.write is None else mirror_parameters(version, mirrored.write)
+
+
+def _announce(scope: Scope, row: Record, state: State) -> None:
+    topics = ["events"]
+    if row["work_pool_id"] is not None and state.type.value == "SCHEDULED":
+        due = state.details.scheduled_time
+        if due is None or due.astimezone(UTC) <= row["now"].astimezone(UTC):
+            topics.append(f"work:{row['work_pool_id']}")
+    scope.doorbell.ring(*topics)

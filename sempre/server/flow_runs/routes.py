@@ -1,0 +1,201 @@
+"""``/flow_runs``: create, read, list, change, delete, and propose states."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Header
+from starlette.responses import Response
+
+from sempre.core.states import StateType
+from sempre.core.transitions.model import Policy, Proposal
+from sempre.schemas.base import Labels
+from sempre.schemas.filters.deployments import DeploymentFilter
+from sempre.schemas.filters.flow_runs import FlowRunFilter
+from sempre.schemas.filters.flows import FlowFilter
+from sempre.schemas.filters.task_runs import TaskRunFilter
+from sempre.schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
+from sempre.schemas.flow_runs import FlowRunCreate, FlowRunResponse, FlowRunUpdate
+from sempre.schemas.responses import FlowRunPaginationResponse, OrchestrationResult
+from sempre.schemas.sorting import FlowRunSort
+from sempre.schemas.states import StateCreate
+from sempre.server import lists
+from sempre.server.errors import NotFound, ObjectNotFound
+from sempre.server.filters.relations import Filters
+from sempre.server.flow_runs import queries, rows
+from sempre.server.flow_runs.changes import changes_of
+from sempre.server.flow_runs.creation import NewRun, create_flow_run
+from sempre.server.flow_runs.deletion import delete_runs
+from sempre.server.flow_runs.orchestration import policy_to_json, set_flow_run_state
+from sempre.server.lists import Limit, Offset, PageNumber
+from sempre.server.responses import JSON, no_content
+from sempre.server.scope import ScopeDep
+from sempre.server.work_pools.lookup import queue_named
+
+__all__ = ["automation_of", "router"]
+
+router = APIRouter(prefix="/flow_runs", tags=["Flow Runs"])
+
+_NOT_FOUND = "Flow run not found"
+_PENDING = Proposal(StateType.PENDING, "Pending")
+
+AutomationId = Annotated[UUID | None, Header(alias="prefect-automation-id")]
+AutomationName = Annotated[str | None, Header(alias="prefect-automation-name")]
+
+
+def automation_of(id: UUID | None, name: str | None) -> dict[str, Any] | None:
+    """``created_by`` of what an automation does, from its request headers (the name is base64)."""
+    if id is None or name is None:
+        return None
+    try:
+        decoded = base64.b64decode(name, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        decoded = None
+    return {"id": str(id), "type": "AUTOMATION", "display_value": decoded}
+
+
+@router.post("/{id:uuid}/set_state", response_model=OrchestrationResult)
+async def set_state(
+    scope: ScopeDep,
+    id: UUID,
+    state: Annotated[StateCreate, Body()],
+    force: Annotated[bool | None, Body()] = False,
+) -> Response:
+    """Propose a state. 201 when one was written (also a substitute), 200 when the run stays as it is."""
+    proposal = state.to_proposal(datetime.now(UTC))
+    outcome = await set_flow_run_state(scope, id, proposal, Policy.FORCED if force else Policy.CORE)
+    return JSON(outcome.to_wire(), 201 if outcome.written else 200)
+
+
+@router.post("/", response_model=FlowRunResponse)
+async def create(
+    scope: ScopeDep,
+    flow_run: FlowRunCreate,
+    prefect_automation_id: AutomationId = None,
+    prefect_automation_name: AutomationName = None,
+) -> Response:
+    """Create a flow run: 201, or 200 with the run that has the same idempotency key."""
+    queue_id, queue_name = None, flow_run.work_queue_name
+    if flow_run.work_pool_name is not None:
+        queue_id, queue_name = await queue_named(scope, flow_run.work_pool_name, flow_run.work_queue_name)
+    run, new = await create_flow_run(
+        scope,
+        NewRun(
+            flow_id=flow_run.flow_id,
+            name=flow_run.name,
+            proposal=flow_run.state.to_proposal(datetime.now(UTC)) if flow_run.state else _PENDING,
+            policy=flow_run.empirical_policy.to_core(),
+            parameters=flow_run.parameters,
+            context=flow_run.context,
+            tags=flow_run.tags,
+            labels=flow_run.labels or {},
+            idempotency_key=flow_run.idempotency_key,
+            flow_version=flow_run.flow_version,
+            deployment_id=flow_run.deployment_id,
+            work_queue_id=queue_id,
+            work_queue_name=queue_name,
+            parent_task_run_id=flow_run.parent_task_run_id,
+            infrastructure_document_id=flow_run.infrastructure_document_id,
+            job_variables=flow_run.job_variables or {},
+            created_by=automation_of(prefect_automation_id, prefect_automation_name),
+        ),
+    )
+    return JSON(run, 201 if new else 200)
+
+
+@router.get("/{id:uuid}", response_model=FlowRunResponse)
+async def read(scope: ScopeDep, id: UUID) -> Response:
+    row = await queries.find(scope.db, scope.workspace_id, id)
+    if row is None:
+        raise NotFound(_NOT_FOUND)
+    return JSON(rows.to_wire(row))
+
+
+@router.patch("/{id:uuid}", status_code=204)
+async def update(scope: ScopeDep, id: UUID, flow_run: FlowRunUpdate) -> Response:
+    """Write the fields that were sent."""
+    changes = await changes_of(scope, id, flow_run)
+    if flow_run.empirical_policy and "empirical_policy" in changes:
+        changes["empirical_policy"] = policy_to_json(flow_run.empirical_policy.to_core())
+    if not await queries.update(scope.db, scope.workspace_id, id, changes):
+        raise NotFound(_NOT_FOUND)
+    return no_content()
+
+
+@router.patch("/{id:uuid}/labels", status_code=204)
+async def update_labels(scope: ScopeDep, id: UUID, labels: Annotated[Labels, Body()]) -> Response:
+    """Merge labels over those the run has; the body is the map itself."""
+    if not await queries.merge_labels(scope.db, scope.workspace_id, id, labels):
+        raise ObjectNotFound(f"Flow run with id {id} not found")
+    return no_content()
+
+
+@router.delete("/{id:uuid}", status_code=204)
+async def delete(scope: ScopeDep, id: UUID) -> Response:
+    """Delete the run with its states, task runs, inputs and logs; its slot is free at once."""
+    async with scope.db.transaction() as transaction:
+        deleted = await delete_runs(transaction, scope.workspace_id, [id])
+    if not deleted:
+        raise NotFound(_NOT_FOUND)
+    return no_content()
+
+
+@router.post("/filter", response_model=list[FlowRunResponse])
+async def read_many(
+    scope: ScopeDep,
+    sort: Annotated[FlowRunSort, Body()] = FlowRunSort.ID_DESC,
+    limit: Limit = None,
+    offset: Offset = 0,
+    flows: FlowFilter | None = None,
+    flow_runs: FlowRunFilter | None = None,
+    task_runs: TaskRunFilter | None = None,
+    deployments: DeploymentFilter | None = None,
+    work_pools: WorkPoolFilter | None = None,
+    work_pool_queues: WorkQueueFilter | None = None,
+) -> Response:
+    """The runs that match, sorted, one page of them."""
+    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
+    found = await queries.page(
+        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
+    )
+    return JSON([rows.to_wire(row) for row in found])
+
+
+@router.post("/count")
+async def count(
+    scope: ScopeDep,
+    flows: FlowFilter | None = None,
+    flow_runs: FlowRunFilter | None = None,
+    task_runs: TaskRunFilter | None = None,
+    deployments: DeploymentFilter | None = None,
+    work_pools: WorkPoolFilter | None = None,
+    work_pool_queues: WorkQueueFilter | None = None,
+) -> int:
+    """How many runs the filters match."""
+    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
+    return await queries.total(scope.db, scope.workspace_id, filters)
+
+
+@router.post("/paginate", response_model=FlowRunPaginationResponse)
+async def paginate(
+    scope: ScopeDep,
+    sort: Annotated[FlowRunSort, Body()] = FlowRunSort.ID_DESC,
+    limit: Limit = None,
+    page: PageNumber = 1,
+    flows: FlowFilter | None = None,
+    flow_runs: FlowRunFilter | None = None,
+    task_runs: TaskRunFilter | None = None,
+    deployments: DeploymentFilter | None = None,
+    work_pools: WorkPoolFilter | None = None,
+    work_pool_queues: WorkQueueFilter | None = None,
+) -> Response:
+    """One numbered page of the runs that match, with their total."""
+    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
+    size = lists.bounded(scope, limit)
+    found = await queries.page(
+        scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size
+    )
+    total = await queries.total(scope.db, scope.workspace_id, filters)
+    return JSON(lists.page_of([rows.to_wire(row) for row in found], total=total, limit=size, page=page))

@@ -1,0 +1,122 @@
+"""The SQL of flow-run orchestration: one statement reads everything a decision needs, one writes everything it causes.
+
+The write is assembled from parts that never change, one text per combination that occurs, so each is prepared once
+per connection. Every part hangs on ``run``: if the version that was read is gone, nothing happens at all.
+"""
+
+from functools import cache
+
+from sempre.db.statement import Statement
+from sempre.server.concurrency.statements import (
+    FREE_RUN_SLOTS,
+    RENEW_RUN_SLOTS,
+    TAKE_RUN_SLOTS,
+    Part,
+    slots_in_use,
+)
+from sempre.server.events.statements import EVENT_OF_RUN
+from sempre.server.task_runs.statements import MIRROR_STATE
+
+__all__ = ["LOAD", "SURROUNDINGS", "SURROUNDING_JOINS", "create_run", "write_transition"]
+
+# What names the run's surroundings: for the state event's related resources and for responses.
+SURROUNDINGS = """
+    f.name AS flow_name, f.tags AS flow_tags,
+    d.id AS found_deployment_id, d.name AS deployment_name, d.tags AS deployment_tags,
+    q.name AS queue_name, p.id AS work_pool_id, p.name AS work_pool_name, p.type AS work_pool_type,
+    t.name AS parent_task_run_name, t.tags AS parent_task_run_tags
+"""
+SURROUNDING_JOINS = """
+    LEFT JOIN flow f ON f.id = r.flow_id
+    LEFT JOIN deployment d ON d.id = r.deployment_id
+    LEFT JOIN work_queue q ON q.id = r.work_queue_id
+    LEFT JOIN work_pool p ON p.id = q.work_pool_id
+    LEFT JOIN task_run t ON t.workspace_id = r.workspace_id AND t.id = r.parent_task_run_id
+"""
+
+LOAD = Statement(f"""
+SELECT r.*, clock_timestamp() AS now, {SURROUNDINGS},
+       l.id AS limit_id, l.slot_limit, l.active AS limit_active, d.concurrency_options,
+       {slots_in_use("l.id")} AS slots_in_use,
+       own.slot IS NOT NULL AS holds_slot, own.lease_id AS held_lease_id,
+       EXISTS (SELECT FROM concurrency_slot s WHERE s.run_id = r.id) AS holds_any_slot
+FROM flow_run r {SURROUNDING_JOINS}
+    LEFT JOIN concurrency_limit l ON l.id = d.concurrency_limit_id
+    LEFT JOIN concurrency_slot own ON own.limit_id = l.id AND own.run_id = r.id
+WHERE r.id = :id AND r.workspace_id = :workspace_id
+""")
+
+_UPDATE_RUN = Part("""
+run AS (
+    UPDATE flow_run SET
+        version = version + 1, updated = clock_timestamp(),
+        state_id = :state_id::uuid, state_type = :state_type::text, state_name = :state_name::text,
+        state_timestamp = :state_timestamp::timestamptz, state_message = :state_message::text,
+        state_data = :stored_data::jsonb, state_details = :state_details::jsonb, empirical_policy = :policy::jsonb,
+        run_count = :run_count::int, start_time = :start_time::timestamptz, end_time = :end_time::timestamptz,
+        expected_start_time = :expected_start_time::timestamptz,
+        next_scheduled_start_time = :next_scheduled_start_time::timestamptz, total_run_time = :total_run_time::float8
+    WHERE id = :id::uuid AND workspace_id = :workspace_id::uuid AND version = :version::bigint
+    RETURNING id, workspace_id
+)""")
+
+_INSERT_RUN = Part("""
+run AS (
+    INSERT INTO flow_run (
+        id, workspace_id, name, flow_id, deployment_id, deployment_version, work_queue_id, work_queue_name, flow_version,
+        parameters, idempotency_key, context, empirical_policy, tags, labels, parent_task_run_id,
+        infrastructure_document_id, job_variables, created_by, state_id, state_type, state_name, state_timestamp,
+        state_message, state_data, state_details, run_count, start_time, end_time, expected_start_time,
+        next_scheduled_start_time, total_run_time, created, updated
+    )
+    SELECT :id::uuid, f.workspace_id, :name::text, f.id, :deployment_id::uuid, :deployment_version::text,
+        :work_queue_id::uuid, :work_queue_name::text, :flow_version::text, :parameters::jsonb, :idempotency_key::text,
+        :context::jsonb, :policy::jsonb, :tags::text[], :labels::jsonb, :parent_task_run_id::uuid,
+        :infrastructure_document_id::uuid, :job_variables::jsonb, :created_by::jsonb, :state_id::uuid,
+        :state_type::text, :state_name::text, :state_timestamp::timestamptz, :state_message::text, :stored_data::jsonb,
+        :state_details::jsonb, :run_count::int, :start_time::timestamptz, :end_time::timestamptz,
+        :expected_start_time::timestamptz, :next_scheduled_start_time::timestamptz, :total_run_time::float8,
+        :now::timestamptz, :now::timestamptz
+    FROM flow f WHERE f.id = :flow_id::uuid AND f.workspace_id = :workspace_id::uuid
+    ON CONFLICT (flow_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, workspace_id
+)""")
+
+_HISTORY = Part("""
+history AS (
+    INSERT INTO flow_run_state (id, workspace_id, flow_run_id, timestamp, type, name, message, data, details)
+    SELECT :state_id::uuid, run.workspace_id, run.id, :state_timestamp::timestamptz, :state_type::text,
+           :state_name::text, :state_message::text, :stored_data::jsonb, :state_details::jsonb
+    FROM run
+)""")
+
+_RESULT = Part("""
+result AS (
+    INSERT INTO artifact (id, workspace_id, key, type, description, data, flow_run_id)
+    SELECT :artifact_id::uuid, run.workspace_id, :artifact_key::text, :artifact_type::text,
+           :artifact_description::text, :stored_data::jsonb, run.id
+    FROM run
+)""")
+
+
+@cache
+def write_transition(*, result: bool, take: bool, renew: bool, free: bool, mirror: bool) -> Statement:
+    """The write of one transition; a row comes back iff it happened.
+
+    ``result``: a persisted result. ``take``/``renew``: slots; when one was lost in the meantime SP001 is raised and
+    everything undone. ``free``: slots given back. ``mirror``: the state forced onto the parent task run (SP001 too).
+    """
+    chosen = ((result, _RESULT), (take, TAKE_RUN_SLOTS), (renew, RENEW_RUN_SLOTS), (free, FREE_RUN_SLOTS))
+    return _assemble(_UPDATE_RUN, *(part for wanted, part in chosen if wanted), *((MIRROR_STATE,) if mirror else ()))
+
+
+@cache
+def create_run(*, result: bool, mirror: bool) -> Statement:
+    """Insert a run with its first state and event; no row comes back if the flow is unknown or the key is taken."""
+    return _assemble(_INSERT_RUN, *((_RESULT,) if result else ()), *((MIRROR_STATE,) if mirror else ()))
+
+
+def _assemble(head: Part, *parts: Part) -> Statement:
+    everything = (head, _HISTORY, EVENT_OF_RUN, *parts)
+    checks = "".join(f" AND {part.check}" for part in everything if part.check)
+    return Statement(f"WITH {', '.join(p.expressions for p in everything)} SELECT run.id FROM run WHERE true{checks}")

@@ -1,0 +1,67 @@
+"""What every request handler and service works in: one process's resources, narrowed to one workspace."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from sempre.db.pool import Database
+from sempre.server.feed.doorbell import Doorbell
+from sempre.server.settings import Settings
+
+__all__ = ["DEFAULT_WORKSPACE", "Client", "Scope", "ScopeDep", "scope_of"]
+
+DEFAULT_WORKSPACE = UUID(int=0)
+
+_USER_AGENT = re.compile(r"prefect/(\d+)\.(\d+)\.(\d+)((?:[a-z.+0-9]+)?) \(API \S+\)")
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is asking, as far as it changes an answer."""
+
+    version: Version | None = None  # of a stock client, from its User-Agent
+    version_text: str | None = None
+    api_version: Version | None = None  # None = newest
+
+    @classmethod
+    def of(cls, user_agent: str | None, api_version: str | None) -> "Client":
+        version = version_text = None
+        if user_agent and (match := _USER_AGENT.fullmatch(user_agent)):
+            version = (int(match[1]), int(match[2]), int(match[3]))
+            version_text = f"{match[1]}.{match[2]}.{match[3]}{match[4]}"
+        asked = _VERSION.fullmatch(api_version) if api_version else None
+        return cls(version, version_text, (int(asked[1]), int(asked[2]), int(asked[3])) if asked else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The workspace a request acts in, and what it acts with. Every query takes its ``workspace_id``."""
+
+    db: Database
+    settings: Settings
+    doorbell: Doorbell
+    workspace_id: UUID = DEFAULT_WORKSPACE
+    client: Client = field(default_factory=Client)
+    created_by: dict[str, Any] | None = None  # the automation that acts, if one does
+
+
+def scope_of(app_state: Any) -> Scope:
+    """The open mode's scope, for services and websockets: the default workspace."""
+    scope: Scope = app_state.scope
+    return scope
+
+
+async def _request_scope(request: Request) -> Scope:
+    base: Scope = request.app.state.scope
+    headers = request.headers
+    client = Client.of(headers.get("user-agent"), headers.get("x-prefect-api-version"))
+    return Scope(base.db, base.settings, base.doorbell, base.workspace_id, client)
+
+
+ScopeDep = Annotated[Scope, Depends(_request_scope)]

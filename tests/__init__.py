@@ -1,0 +1,1 @@
+"""Tests of Sempre: unit, integration, conformance, chaos."""

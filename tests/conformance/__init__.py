@@ -1,0 +1,1 @@
+"""The unmodified client, CLI and worker of the protocol, run as a black box against a server."""

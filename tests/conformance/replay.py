@@ -1,0 +1,285 @@
+"""Replays recorded traffic against a server and reports where the answers differ.
+
+    python -m tests.conformance.replay --url http://127.0.0.1:4200/api hello_flow task_retries
+    python -m tests.conformance.replay --url ... --all
+
+Exchanges are sent one by one in the order of their start. Ids the server made are translated from the recorded to the
+actual ones, times move to now. Exchanges in which the recording front injected a fault, or which were never answered,
+are left out. Use a fresh database: names in the recordings are fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from tests.conformance import traces
+from tests.conformance.compare import Comparison, Ids, outgoing
+from tests.conformance.traces import Record, Trace
+
+NOT_RESENT = frozenset(
+    {"host", "connection", "content-length", "accept-encoding", "transfer-encoding", "content-encoding"}
+)
+UPSERTS = frozenset({"/api/flows/"})
+"""200 or 201 tells only whether an earlier trace had made it already."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One difference: exchange number in the trace, what was asked, what differed."""
+
+    number: int
+    request: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.request}: {self.what}"
+
+
+@dataclass
+class Report:
+    """Result of one trace."""
+
+    name: str
+    sent: int = 0
+    left_out: int = 0
+    mismatches: list[Mismatch] = field(default_factory=list)
+
+    @property
+    def differing(self) -> int:
+        """How many exchanges differ."""
+        return len({mismatch.number for mismatch in self.mismatches})
+
+
+class Replayer:
+    """Replays traces one after the other against one server; ids learned in one are known in the next.
+
+    `patience`: seconds for which a reading request is repeated while its answer differs, because services work later.
+    `longest_wait`: seconds the replay obeys a WAIT at most, where the recorded client waited too.
+    """
+
+    def __init__(self, api_url: str, *, patience: float = 2.0, longest_wait: float = 12.0) -> None:
+        self.root = api_url.rstrip("/").removesuffix("/api")
+        self.http = httpx.Client(base_url=self.root, timeout=30.0)
+        self.ids = Ids()
+        self.done: set[str] = set()
+        self.patience = patience
+        self.longest_wait = longest_wait
+
+    def close(self) -> None:
+        self.http.close()
+
+    def replay_with_setup(self, name: str) -> Report:
+        """Replay a trace after those it builds on, unless they were replayed before."""
+        trace = traces.load(name)
+        for earlier in trace.needs():
+            if earlier not in self.done:
+                self.replay(traces.load(earlier))
+        return self.replay(trace)
+
+    def replay(self, trace: Trace) -> Report:
+        self.done.add(trace.name)
+        run = _Run(self, trace)
+        try:
+            for record in trace.records:
+                run.take(record)
+        finally:
+            run.close()
+        return run.report
+
+
+class _Run:
+    """One trace under way."""
+
+    def __init__(self, replayer: Replayer, trace: Trace) -> None:
+        self.replayer = replayer
+        self.trace = trace
+        self.report = Report(trace.name)
+        self.sockets: dict[int, ClientConnection] = {}
+        self.opened = contextlib.ExitStack()
+
+    def close(self) -> None:
+        self.opened.close()
+
+    def take(self, record: Record) -> None:
+        kind = record["kind"]
+        if kind == "http":
+            self.exchange(record)
+        elif kind == "ws_open" and record["path"] == "/api/events/in" and record["status"] == 101:
+            self.open(record)
+        elif kind == "ws_msg" and record["ws"] in self.sockets and record["dir"] == "c2s":
+            self.send(record)
+        elif kind == "ws_close" and record["ws"] in self.sockets:
+            self.sockets.pop(record["ws"]).close()
+
+    def shift(self, record: Record) -> timedelta:
+        if self.trace.epoch is None:
+            return timedelta(0)
+        return datetime.now(UTC) - (self.trace.epoch + timedelta(seconds=record["t"]))
+
+    def translate(self, record: Record, value: Any) -> Any:
+        return outgoing(value, self.replayer.ids, self.trace.epoch, self.shift(record))
+
+    def differ(self, record: Record, what: str) -> None:
+        number = record.get("n", 0)
+        self.report.mismatches.append(Mismatch(number, f"{record.get('method', 'WS')} {record.get('path', '')}", what))
+
+    # HTTP
+
+    def exchange(self, record: Record) -> None:
+        expected = expected_answer(record)
+        cut = isinstance(record["req_body"], dict) and record["req_body"].get("__cut__")
+        if expected is None or cut:
+            self.report.left_out += 1
+            return
+        self.report.sent += 1
+        deadline = time.monotonic() + (self.replayer.patience if reads(record) else 0)
+        while True:
+            ids = self.replayer.ids.copy()
+            response = self.request(record)
+            differences = check(response, *expected, record["path"], ids)
+            if not differences or time.monotonic() > deadline:
+                break
+            wait = self.must_wait(record, expected[1], response)
+            if wait:
+                deadline = max(deadline, time.monotonic() + wait + 1)
+            time.sleep(wait or 0.2)
+        self.replayer.ids.known.update(ids.known)
+        for what in differences:
+            self.differ(record, what)
+
+    def must_wait(self, record: Record, expected: Any, response: httpx.Response) -> float:
+        """Seconds the real client would now wait before it sends the same again."""
+        if not record["path"].endswith("/set_state"):
+            return 0.0
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            if response.json()["status"] == "WAIT" and expected["status"] != "WAIT":
+                return min(float(response.json()["details"]["delay_seconds"]) + 0.05, self.replayer.longest_wait)
+        return 0.0
+
+    def request(self, record: Record) -> httpx.Response:
+        headers = {name: value for name, value in record["req_headers"].items() if name.lower() not in NOT_RESENT}
+        ids = self.replayer.ids
+        body = record["req_body"]
+        content: bytes | None = None
+        if body is not None:
+            content = json.dumps(self.translate(record, body)).encode() if not isinstance(body, str) else body.encode()
+        path = ids.outgoing(record["path"]) + (f"?{ids.outgoing(record['query'])}" if record["query"] else "")
+        return self.replayer.http.request(record["method"], path, headers=headers, content=content)
+
+    # Websockets
+
+    def open(self, record: Record) -> None:
+        address = self.replayer.root.replace("http", "ws", 1) + record["path"]
+        offered = [Subprotocol(name) for name in record["subprotocols_offered"]]
+        try:
+            connection = connect(address, subprotocols=offered or None, open_timeout=10)
+            self.sockets[record["ws"]] = self.opened.enter_context(connection)
+        except (OSError, WebSocketException) as error:
+            self.differ(record, f"websocket refused: {error}")
+
+    def send(self, record: Record) -> None:
+        socket = self.sockets[record["ws"]]
+        body = self.translate(record, record["body"])
+        try:
+            socket.send(json.dumps(body))
+            if isinstance(body, dict) and body.get("type") == "auth":
+                answer = json.loads(socket.recv(timeout=10))
+                if answer != {"type": "auth_success"}:
+                    self.differ(record, f"auth answered with {answer}")
+            else:
+                # The pong says that what was sent is durable; without it reads that follow race with it.
+                if not socket.ping().wait(10):
+                    self.differ(record, "no pong within 10 s")
+        except (OSError, WebSocketException, TimeoutError) as error:
+            self.differ(record, f"websocket failed: {error!r}")
+            self.sockets.pop(record["ws"])
+
+
+def reads(record: Record) -> bool:
+    """Whether the request can be repeated without changing anything."""
+    path: str = record["path"]
+    asks = ("/filter", "/count", "/paginate", "/get_scheduled_flow_runs", "/history", "/set_state")
+    return record["method"] == "GET" or path.endswith(asks)
+
+
+def expected_answer(record: Record) -> tuple[int, Any] | None:
+    """Status and body the server itself gave, or None where the recording does not tell."""
+    fault = record.get("fault")
+    if fault:
+        if fault.get("action") != "drop_after" or record.get("upstream_status") is None:
+            return None
+        return int(record["upstream_status"]), record.get("upstream_body")
+    # 503 was lock contention of the recorded server's database: the client's retry follows in the trace.
+    if record["status"] in (None, 502, 503):
+        return None
+    return int(record["status"]), record["resp_body"]
+
+
+def check(response: httpx.Response, status: int, body: Any, path: str, ids: Ids) -> list[str]:
+    """Differences between an answer and the recorded one."""
+    either = {200, 201}
+    if response.status_code != status and not (path in UPSERTS and {response.status_code, status} <= either):
+        return [f"status: recorded {status}, got {response.status_code} {response.text[:200]}"]
+    try:
+        actual = response.json() if response.content else None
+    except ValueError:
+        actual = response.text
+    comparison = Comparison(ids)
+    if path.endswith("/admin/version"):
+        return [] if isinstance(actual, str) else [f"version is {actual!r}"]
+    comparison.compare(body, actual)
+    return comparison.found
+
+
+def reports(api_url: str, names: list[str], patience: float) -> Iterator[Report]:
+    replayer = Replayer(api_url, patience=patience)
+    try:
+        for name in names:
+            yield replayer.replay_with_setup(name)
+    finally:
+        replayer.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", required=True, help="API URL, ending in /api")
+    parser.add_argument("--all", action="store_true", help="every trace that can be replayed, in recorded order")
+    parser.add_argument("--patience", type=float, default=2.0, help="seconds to wait for services (default 2)")
+    parser.add_argument("--lines", type=int, default=12, help="differences shown per trace (default 12)")
+    parser.add_argument("names", nargs="*", help="traces; none and no --all lists them")
+    options = parser.parse_args()
+    replayable = [name for name in traces.names() if name not in traces.NOT_REPLAYABLE]
+    names = replayable if options.all else options.names
+    console = Console(highlight=False, soft_wrap=True)
+    if not names:
+        console.print("\n".join(replayable))
+        return 2
+    table = Table("trace", "sent", "left out", "differ")
+    total = 0
+    for report in reports(options.url, names, options.patience):
+        table.add_row(report.name, str(report.sent), str(report.left_out), str(report.differing))
+        total += report.differing
+        for mismatch in report.mismatches[: options.lines]:
+            console.print(f"{report.name} {mismatch}", markup=False)
+        if len(report.mismatches) > options.lines:
+            console.print(f"{report.name} ... {len(report.mismatches) - options.lines} more", markup=False)
+    console.print(table)
+    return 1 if total else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
