@@ -1,7 +1,7 @@
 """Parameters and job variables against JSON schemas (draft 2020-12)."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -49,7 +49,7 @@ class InvalidValue(ValueError):
 
 
 def check_parameter_size(parameters: Mapping[str, Any], maximum: int) -> None:
-    """Raise ``ValueError`` if the compact ASCII JSON of the parameters has more than ``maximum`` bytes (0: no limit)."""
+    """Raise ``ValueError`` if the compact ASCII JSON of the parameters exceeds ``maximum`` bytes (0: no limit)."""
     if maximum <= 0:
         return
     size = len(json.dumps(parameters, separators=(",", ":"), default=str))
@@ -118,8 +118,7 @@ def _errors(values: Any, schema: Any) -> list[ValidationError]:
     try:
         return list(validator.iter_errors(values))
     except Unresolvable as error:
-        cause = error.__cause__ or error
-        raise InvalidValue(f"{type(cause).__name__}: {cause}") from error
+        raise InvalidValue(str(error)) from error
     except RecursionError as error:
         raise CircularSchema from error
 
@@ -140,12 +139,10 @@ def _prepare(schema: Any, over_default: bool) -> Any:
     for name in _SCHEMAS_BY_NAME:
         if isinstance(out.get(name), Mapping):
             out[name] = {key: _prepare(part, over_default) for key, part in out[name].items()}
-    for name in ("items", "additionalProperties"):
-        out[name] = _prepare(out[name], over_default) if name in out else None
-        if out[name] is None:
-            del out[name]
     if isinstance(out.get("items"), list):
         out["prefixItems"] = [_prepare(part, over_default) for part in out.pop("items")]
+    elif "items" in out:
+        out["items"] = _prepare(out["items"], over_default)
     if isinstance(out.get("properties"), Mapping):
         listed = out.get("required")
         required = listed if isinstance(listed, list) else []
@@ -310,9 +307,7 @@ def check_job_variables(
     return merged
 
 
-def check_job_variable_defaults(
-    base_job_template: Mapping[str, Any], blocks: Mapping[str, Any] | None = None
-) -> None:
+def check_job_variable_defaults(base_job_template: Mapping[str, Any], blocks: Mapping[str, Any] | None = None) -> None:
     """Raise ``ValueError`` with the whole text if a pool's variables are no schema or their defaults break it."""
     schema = base_job_template.get("variables")
     if not isinstance(schema, Mapping) or not schema:
@@ -324,12 +319,8 @@ def check_job_variable_defaults(
 
 
 def _holds(schema: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    return _passes(lambda: validate(values, schema, required=False, allow_null_over_default=True))
-
-
-def _passes(check: Callable[[], None]) -> bool:
     try:
-        check()
+        validate(values, schema, required=False, allow_null_over_default=True)
     except InvalidValue:
         return False
     return True

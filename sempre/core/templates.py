@@ -259,7 +259,12 @@ def _meter(environment: _Sandbox, tree: nodes.Template) -> nodes.Template:
     def step(value: nodes.Expr, line: int) -> nodes.Expr:
         return nodes.Filter(value, " step", [], [], None, None, lineno=line)
 
-    for node in [*tree.find_all(nodes.For), *tree.find_all(nodes.Macro), *tree.find_all(nodes.CallBlock)]:
+    bodies: list[nodes.For | nodes.Macro | nodes.CallBlock] = [
+        *tree.find_all(nodes.For),
+        *tree.find_all(nodes.Macro),
+        *tree.find_all(nodes.CallBlock),
+    ]
+    for node in bodies:
         tick = nodes.ExprStmt(step(nodes.Const(0, lineno=node.lineno), node.lineno), lineno=node.lineno)
         node.body = [tick, *node.body]
         if isinstance(node, nodes.For) and node.test is not None:

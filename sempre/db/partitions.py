@@ -127,5 +127,3 @@ async def _create(tx: Executor, table: PartitionedTable, day: date) -> None:
 
 def _start(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-

@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +16,7 @@ from sempre.db.errors import DatabaseUnavailable, is_transient
 
 __all__ = ["Database", "Executor", "Record"]
 
-Record = asyncpg.Record
+Record: TypeAlias = asyncpg.Record
 
 
 class Executor(Protocol):

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import warnings
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -17,6 +19,7 @@ from sempre.db import migrate
 from sempre.db.embedded import EmbeddedPostgres, start_embedded
 from sempre.db.errors import DatabaseUnavailable
 from sempre.db.pool import Database
+from sempre.schemas import limits
 from sempre.server import errors
 from sempre.server.admin.csrf import csrf_check
 from sempre.server.feed.doorbell import Doorbell
@@ -31,10 +34,15 @@ __all__ = ["create_app", "open_database"]
 
 log = logging.getLogger("sempre.server")
 
+# Body parameters carry an alias that means nothing outside a model; the framework silences the remark where it builds
+# validators, but ours are built at first use, which keeps start-up short.
+warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
+
 
 def create_app(settings: Settings, *, services: bool) -> FastAPI:
     """The ASGI application. ``services``: run the background services in this process too (solo)."""
     prefix = settings.api.base_path
+    limits.use(_limits(settings))
     app = FastAPI(
         title="Sempre",
         version=__version__,
@@ -130,6 +138,19 @@ async def _migrated(db: Database, settings: Settings) -> None:
         except (OSError, TimeoutError, DatabaseUnavailable) as error:
             log.warning("waiting for the database before migrating: %s", error)
             await asyncio.sleep(1)
+
+
+def _limits(settings: Settings) -> limits.Limits:
+    events = settings.events
+    return limits.Limits(
+        parameter_bytes=settings.api.max_parameter_size,
+        event_bytes=events.maximum_size_bytes,
+        event_name=events.maximum_event_name_length,
+        labels_per_resource=events.maximum_labels_per_resource,
+        related_resources=events.maximum_related_resources,
+        max_scheduled_runs=settings.deployments.schedule_max_scheduled_runs,
+        cache_key=settings.tasks.max_cache_key_length,
+    )
 
 
 def _middleware(settings: Settings, prefix: str) -> list[Middleware]:

@@ -137,7 +137,7 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _integrity_error(request: Request, error: Exception) -> Response:
-    log.info("integrity conflict on %s %s: %s", request.method, request.url.path, error)
+    log.warning("integrity conflict on %s %s: %s", request.method, request.url.path, error)
     return JSON({"detail": _INTEGRITY}, 409)
 
 

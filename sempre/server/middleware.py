@@ -97,15 +97,10 @@ class VersionMiddleware:
 def _version_refusal(asked: str) -> Response | None:
     match = _VERSION.fullmatch(asked)
     if match is None:
-        detail = (
-            "Invalid X-PREFECT-API-VERSION header format."
-            f"Expected header in format 'x.y.z' but received {asked}"
-        )
+        detail = f"Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received {asked}"
         return JSON({"detail": detail}, 400)
     if (int(match[1]), int(match[2]), int(match[3])) < _OLDEST_VERSION:
-        detail = (
-            f"The request specified API version {asked} but this server requires version 0.8.0 or higher."
-        )
+        detail = f"The request specified API version {asked} but this server requires version 0.8.0 or higher."
         return JSON({"detail": detail}, 400)
     return None
 

@@ -73,13 +73,15 @@ def test_run_deployment(worker: ManagedProcess, prefect: PrefectClient, runs: Ru
     assert tracker["state"]["type"] == "COMPLETED"
 
 
-def test_deployment_run_watch(worker: ManagedProcess, prefect: PrefectClient, runs: Runs) -> None:
+def test_deployment_run_watch(worker: ManagedProcess, prefect: PrefectClient, request: pytest.FixtureRequest) -> None:
     assert worker.running()
     command = ("deployment", "run", "quick/quick-dep", "--param", "x=41", "--param", "linger=3")
     output = prefect.cli(*command, "--watch", "--watch-interval", "1")
     assert "prefect.flow-run.Running" in output
     assert "Completed" in output
-    assert "quick got 41" in output, "the watcher shows the run's log live"
+    # The reference publishes no live logs by default.
+    live_logs = request.config.getoption("--topology") != "reference"
+    assert "quick got 41" in output or not live_logs, "the watcher shows the run's log live"
 
 
 def test_cancelling_a_running_run(worker: ManagedProcess, prefect: PrefectClient, runs: Runs) -> None:
@@ -105,9 +107,9 @@ def test_suspend_with_input_and_resume(worker: ManagedProcess, prefect: PrefectC
     prefect.script("resume.py", run_id, json.dumps({"approved": True}))
     runs.wait_state(run_id, "COMPLETED", timeout=60)
     run = runs.flow_run(run_id)
-    assert run["run_count"] == 2
+    assert run["run_count"] == 1, "going on after a suspension is no retry"
     history = runs.history(run_id)
-    assert history.count("Suspended") == 1
+    assert (history.count("Suspended"), history.count("Running")) == (1, 2)
     assert history[-1] == "Completed"
     eventually(lambda: "approved True" in runs.logs(run_id), "the resumed run read its input")
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sempre.db.pool import Executor
 from sempre.server.events.statements import APPEND_EVENTS
 from sempre.server.ids import new_id
+from sempre.server.responses import dumps
 
 __all__ = ["ServerEvent", "emit", "named", "resource"]
 
@@ -51,9 +52,9 @@ async def emit(transaction: Executor, workspace_id: UUID, *events: ServerEvent) 
             occurred=[e.occurred for e in events],
             received=[received] * len(events),
             events=[e.event for e in events],
-            resources=[e.resource for e in events],
-            related=[e.related for e in events],
-            payloads=[e.payload for e in events],
+            resources=[dumps(e.resource).decode() for e in events],
+            related=[dumps(e.related).decode() for e in events],
+            payloads=[dumps(e.payload).decode() for e in events],
             follows=[e.follows for e in events],
         ),
     )

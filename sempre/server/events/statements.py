@@ -1,13 +1,13 @@
 """Appending to the event log, as SQL.
 
-Consumers of the log rely on one thing here: the transaction has its id before it draws a number from ``event_seq``
-(see :mod:`sempre.core.log_cursor`). Behind an UPDATE or INSERT it always has; a bare append asks for it first.
+Consumers of the log rely on one thing here: a transaction has its id before it draws a number from ``event_seq`` (see
+:mod:`sempre.core.log_cursor`). The column's default sees to that.
 """
 
 from sempre.db.statement import Statement
 from sempre.server.concurrency.statements import Part
 
-__all__ = ["APPEND_EVENTS", "EVENT_OF_RUN"]
+__all__ = ["APPEND_ENCODED_EVENTS", "APPEND_EVENTS", "EVENT_OF_RUN"]
 
 # The event of a run's transition, in the statement that makes the transition. The event's id is the state's.
 EVENT_OF_RUN = Part(
@@ -25,27 +25,27 @@ event_of_run AS (
 
 # Many events at once. Events whose id is in the log are passed over; repeats within the batch must be removed before.
 # Sorted by key, so that two overlapping batches cannot deadlock on the primary key.
-APPEND_EVENTS = Statement(
-    """
-WITH self AS MATERIALIZED (SELECT pg_current_xact_id() AS xid)
+_APPEND = """
 INSERT INTO event (
     occurred, workspace_id, id, received, event, resource_id, resource, related, resource_ids, payload, follows
 )
-SELECT e.occurred, e.workspace_id, e.id, e.received, e.event, e.resource->>'prefect.resource.id', e.resource,
-       e.related,
+SELECT e.occurred, e.workspace_id, e.id, e.received, e.event, resource->>'prefect.resource.id', resource, related,
        array_prepend(
-           e.resource->>'prefect.resource.id',
-           ARRAY(SELECT r->>'prefect.resource.id' FROM jsonb_array_elements(e.related) r)
+           resource->>'prefect.resource.id',
+           ARRAY(SELECT r->>'prefect.resource.id' FROM jsonb_array_elements(related) r)
        ),
-       e.payload, e.follows
-FROM self, unnest(
+       payload, e.follows
+FROM unnest(
     :workspace_ids::uuid[], :ids::uuid[], :occurred::timestamptz[], :received::timestamptz[], :events::text[],
-    :resources::jsonb[], :related::jsonb[], :payloads::jsonb[], :follows::uuid[]
-) AS e(workspace_id, id, occurred, received, event, resource, related, payload, follows)
-WHERE self.xid IS NOT NULL AND NOT EXISTS (
+    :resources::{json}[], :related::{json}[], :payloads::{json}[], :follows::uuid[]
+) AS e(workspace_id, id, occurred, received, event, raw_resource, raw_related, raw_payload, follows),
+LATERAL (SELECT e.raw_resource::jsonb AS resource, e.raw_related::jsonb AS related, e.raw_payload::jsonb AS payload) j
+WHERE NOT EXISTS (
     SELECT FROM event known WHERE known.workspace_id = e.workspace_id AND known.id = e.id
 )
 ORDER BY e.workspace_id, e.occurred, e.id
 ON CONFLICT DO NOTHING
 """
-)
+APPEND_EVENTS = Statement(_APPEND.replace("{json}", "jsonb"))
+# The same for JSON that is text already: ingest encodes each event once, while the statement before is under way.
+APPEND_ENCODED_EVENTS = Statement(_APPEND.replace("{json}", "text"))

@@ -106,5 +106,3 @@ def tags(column: ColumnElement[Any], wanted: Any) -> Condition:
 def exists(query: Select[Any]) -> Condition:
     """Another object that satisfies its filter is there; correlated by the query's own conditions."""
     return query.exists()
-
-

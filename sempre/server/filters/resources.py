@@ -96,9 +96,7 @@ def _state_conditions(state: Any, c: Any) -> Iterator[Condition]:
             continue
         column = c.state_type if member is state.type else c.state_name
         # Both operators of one member hold together; only the members are joined by the operator.
-        yield and_(
-            true(), *among(column, member.any_), *not_among(column, getattr(member, "not_any_", None))
-        )
+        yield and_(true(), *among(column, member.any_), *not_among(column, getattr(member, "not_any_", None)))
 
 
 def _created_by_conditions(created_by: Any, c: Any) -> Iterator[Condition]:
@@ -169,7 +167,8 @@ def deployments(filter: DeploymentFilter, table: FromClause = tables.deployment)
 
 def work_pools(filter: WorkPoolFilter, table: FromClause = tables.work_pool) -> Condition:
     return combined(
-        filter.operator, (condition for name, asked in filter.members() for condition in among(table.c[name], asked.any_))
+        filter.operator,
+        (condition for name, asked in filter.members() for condition in among(table.c[name], asked.any_)),
     )
 
 

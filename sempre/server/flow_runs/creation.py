@@ -97,7 +97,6 @@ async def create_flow_run(scope: Scope, run: NewRun) -> tuple[dict[str, Any], bo
 
 async def _insert(scope: Scope, run: NewRun, around: Record) -> dict[str, Any] | None:
     id = new_id()
-    inputs = inputs_at(around["now"])
     blank = FlowRun(
         id=id,
         state=None,
@@ -105,12 +104,12 @@ async def _insert(scope: Scope, run: NewRun, around: Record) -> dict[str, Any] |
         deployment_id=run.deployment_id,
         parent_task_run_id=run.parent_task_run_id,
     )
-    decision = decide_flow_run(blank, run.proposal, FlowRunFacts(), inputs, Policy.FORCED)
+    decision = decide_flow_run(blank, run.proposal, FlowRunFacts(), inputs_at(around["now"]), Policy.FORCED)
     write = decision.write
     assert write is not None  # nothing stands in the way of a first state
     row = {**dict(around), **_columns(run, id), "labels": _labels(run, around)}
     result = states.result_of(write.state)
-    mirror = await mirror_of(scope.db, scope.workspace_id, write, inputs)
+    mirror = await mirror_of(scope.db, scope.workspace_id, write)
     parameters = {
         **row,
         "workspace_id": scope.workspace_id,

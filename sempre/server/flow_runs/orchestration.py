@@ -1,13 +1,12 @@
 """Moving flow runs: read, decide (:mod:`sempre.core.transitions`), write if nothing moved meanwhile."""
 
-import dataclasses
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 from uuid import UUID
 
 from sempre.core.states import State
-from sempre.core.transitions import decide_flow_run, decide_task_run
+from sempre.core.transitions import decide_flow_run, mirror_write
 from sempre.core.transitions.model import (
     Decision,
     DeploymentLimit,
@@ -15,11 +14,9 @@ from sempre.core.transitions.model import (
     FlowRunFacts,
     FlowRunPolicy,
     FlowRunWrite,
-    Inputs,
     Policy,
     Proposal,
     Status,
-    TaskRunFacts,
 )
 from sempre.db.pool import Executor, Record
 from sempre.server import states
@@ -31,7 +28,15 @@ from sempre.server.orchestration import MAX_ATTEMPTS, Outcome, attempt, gave_up,
 from sempre.server.scope import Scope
 from sempre.server.task_runs.orchestration import mirror_parameters, read_for_mirror
 
-__all__ = ["facts_of", "policy_to_json", "run_of", "run_parameters", "set_flow_run_state"]
+__all__ = [
+    "facts_of",
+    "mirror_of",
+    "policy_to_json",
+    "result_parameters",
+    "run_of",
+    "run_parameters",
+    "set_flow_run_state",
+]
 
 
 async def set_flow_run_state(
@@ -51,11 +56,10 @@ async def set_flow_run_state(
         run = run_of(row)
         if only_from is not None and (run.state is None or run.state.id != only_from):
             return Outcome(Status.ABORT, run.state, "The run has moved on.")
-        inputs = inputs_at(row["now"])
-        decision = decide_flow_run(run, proposal, facts_of(row, scope), inputs, policy)
+        decision = decide_flow_run(run, proposal, facts_of(row, scope), inputs_at(row["now"]), policy)
         if decision.write is None:
             return Outcome(decision.status, run.state, decision.reason, decision.delay_seconds)
-        if await _write(scope.db, scope.workspace_id, row, run, proposal, decision, inputs):
+        if await _write(scope.db, scope.workspace_id, row, run, proposal, decision):
             _announce(scope, row, decision.write.state)
             return Outcome(decision.status, decision.write.state, decision.reason, written=True)
     raise gave_up("flow run", id)
@@ -149,7 +153,6 @@ async def _write(
     run: FlowRun,
     proposal: Proposal,
     decision: Decision[FlowRunWrite],
-    inputs: Inputs,
 ) -> bool:
     write = decision.write
     assert write is not None
@@ -159,14 +162,12 @@ async def _write(
         "version": row["version"],
         **run_parameters(write.run),
         **states.columns(write.state, result),
-        **event_parameters(
-            row, old=run.state, new=write.state, intended=proposal.type, run_count=write.run.run_count
-        ),
+        **event_parameters(row, old=run.state, new=write.state, intended=proposal.type, run_count=write.run.run_count),
         **slot_parameters(write.take, "flow_run"),
     }
     if result is not None:
         parameters.update(result_parameters(result))
-    mirror = await mirror_of(db, workspace_id, write, inputs)
+    mirror = await mirror_of(db, workspace_id, write)
     parameters.update(mirror or {})
     statement = write_transition(
         result=result is not None,
@@ -187,9 +188,7 @@ def result_parameters(result: states.Result) -> dict[str, Any]:
     }
 
 
-async def mirror_of(
-    db: Executor, workspace_id: UUID, write: FlowRunWrite, inputs: Inputs
-) -> dict[str, Any] | None:
+async def mirror_of(db: Executor, workspace_id: UUID, write: FlowRunWrite) -> dict[str, Any] | None:
     """What the subflow's state does to the task run that stands for it in its parent; ``None`` if there is none."""
     if write.mirror is None or write.run.parent_task_run_id is None:
         return None
@@ -197,15 +196,7 @@ async def mirror_of(
     if read is None:
         return None
     version, parent = read
-    state: State = write.mirror
-    mirrored = decide_task_run(
-        parent,
-        Proposal(state.type, state.name, state.message, state.data, state.details),
-        TaskRunFacts(),
-        dataclasses.replace(inputs, state_id=state.id, now=max(inputs.now, write.state.timestamp)),
-        Policy.FORCED,
-    )
-    return None if mirrored.write is None else mirror_parameters(version, mirrored.write)
+    return mirror_parameters(version, mirror_write(parent, write.mirror))
 
 
 def _announce(scope: Scope, row: Record, state: State) -> None:

@@ -77,9 +77,7 @@ async def page(
 
 def _same_order(sort: FlowRunSort, c: Any) -> tuple[Any, ...]:
     name, _, direction = sort.value.rpartition("_")
-    column = (
-        func.coalesce(c.start_time, c.expected_start_time) if name == "START_TIME" else c[name.lower()]
-    )
+    column = func.coalesce(c.start_time, c.expected_start_time) if name == "START_TIME" else c[name.lower()]
     return (column.asc() if direction == "ASC" else column.desc(), c.id.desc())
 
 
@@ -122,5 +120,3 @@ async def state_history(db: Executor, workspace_id: UUID, flow_run_id: UUID) -> 
         flow_run_id,
         workspace_id,
     )
-
-

@@ -194,8 +194,6 @@ async def paginate(
     """One numbered page of the runs that match, with their total."""
     filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
     size = lists.bounded(scope, limit)
-    found = await queries.page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size
-    )
+    found = await queries.page(scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size)
     total = await queries.total(scope.db, scope.workspace_id, filters)
     return JSON(lists.page_of([rows.to_wire(row) for row in found], total=total, limit=size, page=page))

@@ -67,9 +67,7 @@ def _related(row: Mapping[str, Any]) -> list[dict[str, str]]:
     add("work-pool", row["work_pool_id"], "work-pool", row["work_pool_name"], **pool_labels)
     add("task-run", row["parent_task_run_id"], "task-run", row["parent_task_run_name"])
     tags = {
-        tag
-        for source in ("tags", "flow_tags", "deployment_tags", "parent_task_run_tags")
-        for tag in row[source] or ()
+        tag for source in ("tags", "flow_tags", "deployment_tags", "parent_task_run_tags") for tag in row[source] or ()
     }
     related.extend(
         {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in sorted(tags)

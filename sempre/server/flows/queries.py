@@ -26,9 +26,7 @@ _ORDER: dict[FlowSort, Any] = {
 }
 
 
-async def create(
-    db: Executor, workspace_id: UUID, name: str, tags: list[str], labels: dict[str, Any]
-) -> Record | None:
+async def create(db: Executor, workspace_id: UUID, name: str, tags: list[str], labels: dict[str, Any]) -> Record | None:
     """Insert a flow; ``None`` if its name is taken."""
     return await db.fetchrow(
         f"""

@@ -236,6 +236,9 @@ class ServicesSettings:
         0, "Port of the services' own health listener (GET /health). 0: none.", minimum=0, maximum=65535
     )
     drain_seconds: float = setting(25.0, "Longest a stop waits for rounds in flight.", minimum=0)
+    coordination_enabled: bool = setting(
+        True, "Replicas take turns. Off: every replica runs every round, which is as correct and costs more."
+    )
 
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     late_runs: LateRunsSettings = field(default_factory=LateRunsSettings)

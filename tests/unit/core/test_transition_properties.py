@@ -36,7 +36,12 @@ RESULT = {"type": "reference"}
 names = st.sampled_from([None, None, None, "Late", "AwaitingRetry", "Submitting", "Resuming", "Suspended", "Other"])
 types = st.sampled_from(list(StateType))
 # What usually comes next; without it chance would rarely lead a run to hold a slot for long.
-USUALLY = {T.SCHEDULED: T.PENDING, T.PENDING: T.RUNNING, T.PAUSED: T.RUNNING, T.CANCELLING: T.CANCELLED} | dict.fromkeys(TERMINAL, T.SCHEDULED)
+USUALLY = dict.fromkeys(TERMINAL, T.SCHEDULED) | {
+    T.SCHEDULED: T.PENDING,
+    T.PENDING: T.RUNNING,
+    T.PAUSED: T.RUNNING,
+    T.CANCELLING: T.CANCELLED,
+}
 steps_of_time = st.sampled_from([-30.0, 0.0, 0.3, 1.0, 400.0])
 
 
@@ -79,7 +84,7 @@ class FlowStep:
 @st.composite
 def flow_steps(draw: st.DrawFn) -> list[FlowStep]:
     def step() -> FlowStep:
-        type = draw(types)
+        type = draw(st.sampled_from([*T, T.PAUSED, T.PAUSED, T.PAUSED]))
         proposal = propose(
             type,
             draw(names) or default_name(type),
@@ -97,7 +102,7 @@ def flow_steps(draw: st.DrawFn) -> list[FlowStep]:
             usual=draw(st.integers(0, 2)) < 2,
             policy=policy,
             seconds=draw(steps_of_time),
-            lapses=draw(st.integers(0, 9)) == 9,
+            lapses=draw(st.integers(0, 3)) == 3,
             client=client,
         )
 
@@ -161,7 +166,7 @@ def check_history(before: FlowRun | TaskRun, write: FlowRunWrite | TaskRunWrite)
         assert after.expected_start_time == before.expected_start_time
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     steps=flow_steps(),
     size=st.sampled_from([1, 1, 2, 0]),
@@ -169,7 +174,7 @@ def check_history(before: FlowRun | TaskRun, write: FlowRunWrite | TaskRunWrite)
     cancel_new=st.booleans(),
     retries=st.sampled_from([None, 0, 1, 3]),
     deployed=st.sampled_from([True, True, True, False]),
-    subflow=st.booleans(),
+    subflow=st.sampled_from([False, False, True]),
 )
 def test_flow_runs_sharing_a_limit(
     steps: list[FlowStep],

@@ -1,0 +1,67 @@
+# Every target does its own set-up: Python 3.11 or newer and make are all a machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The stock client, run as a black box by the demo, the conformance tests and the benchmarks.
+CLIENT := .venv-prefect
+PIP := -m pip --disable-pip-version-check --quiet
+WORKERS ?= 2
+
+export PYTHONPATH := .
+export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
+
+.PHONY: help demo test test-fast conformance chaos bench lint format clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: $(VENV)/.run $(CLIENT)/.installed  ## a server, a worker and a scheduled pipeline on real data, with a kill -9 in the middle
+	@$(BIN)/python -m examples.demo --client-python $(CLIENT)/bin/python
+
+test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the long chaos and benchmark runs
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos"
+
+test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration
+
+conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two API servers and two service processes
+	$(BIN)/python -m pytest tests/conformance --topology ensemble
+
+chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and audit the database afterwards
+	$(BIN)/python -m pytest -m chaos tests/chaos
+
+bench: $(VENV)/.dev $(CLIENT)/.installed  ## throughput and CPU beside the reference server, in one run
+	$(BIN)/python -m benchmarks
+
+lint: $(VENV)/.dev  ## ruff, mypy, and the house rules (file lengths, direction of imports)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/check_house.py
+
+format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environments and what tests left behind
+	rm -rf $(VENV) $(CLIENT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sempre needs Python 3.11 or newer; say PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: constraints.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing Sempre into $(VENV) ..."
+	$(BIN)/python $(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: constraints.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing Sempre and its test tools into $(VENV) ..."
+	$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+$(CLIENT)/.installed: tests/conformance/constraints-prefect.txt
+	@echo "Installing the stock client into $(CLIENT) (about a minute) ..."
+	@$(PYTHON) -m venv $(CLIENT)
+	$(CLIENT)/bin/python $(PIP) install -c tests/conformance/constraints-prefect.txt prefect
+	@touch $@

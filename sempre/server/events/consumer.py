@@ -1,0 +1,270 @@
+"""Reading the event log by cursor, each event exactly once per consumer.
+
+One read is one statement: the cursor's row, the next events and the bounds of the snapshot. The handler turns events
+into work; the work and the new cursor commit together, guarded by the fence that was read, so that of any number of
+processes that read the same events one commits and the others find nothing done. The lease only keeps the others from
+trying.
+
+A batch the database or the handler refuses is halved until the one event at fault stands alone; after a few attempts
+that one goes to ``event_dead_letter`` and the rest goes on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from sempre.core.log_cursor import Cursor, advance, from_json, to_json
+from sempre.db.errors import DatabaseUnavailable
+from sempre.db.pool import Database, Executor, Record
+from sempre.db.statement import Statement
+from sempre.server.events.reading import events_after
+from sempre.server.feed.doorbell import Doorbell
+from sempre.server.ids import new_id
+
+__all__ = ["Consumer", "Handler", "Rejected", "Work"]
+
+log = logging.getLogger("sempre.events")
+
+LEASE_SECONDS = 3.0
+_ATTEMPTS = 3
+_RETRY_SECONDS = 0.05
+
+# This process, as far as leases are concerned.
+_OWNER = new_id()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event that can never be used, and why."""
+
+    event: Record
+    error: str
+
+
+@dataclass(slots=True)
+class Work:
+    """What a handler made of events. ``write`` runs in the transaction that moves the cursor and must be short;
+    ``after`` runs once that is committed."""
+
+    write: Callable[[Executor], Awaitable[None]] | None = None
+    rejected: Sequence[Rejected] = ()
+    topics: Sequence[str] = ()
+
+
+# Rows of `event`, in order of seq. A handler may read from the database; it must not write outside of its Work.
+Handler = Callable[[Sequence[Record]], Awaitable[Work]]
+
+_READ = f"""
+SELECT c.position, c.holes, c.fence, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+       CASE WHEN c.holes @? '$[*][2] ? (@ == 0)' THEN pg_current_xact_id()::text::bigint ELSE 0 END AS xmax, e.*
+FROM event_consumer c
+LEFT JOIN LATERAL ({events_after("c.position", "c.holes", "$3", "$4::jsonpath")}) e ON true
+WHERE c.name = $1 AND c.shard = $2
+"""
+
+_CREATE = """
+INSERT INTO event_consumer (name, shard, position)
+SELECT $1, $2, CASE WHEN $3 THEN coalesce((SELECT max(seq) FROM event), 0) ELSE 0 END
+ON CONFLICT DO NOTHING
+"""
+
+_TAKE_LEASE = """
+UPDATE event_consumer SET
+    fence = fence + CASE WHEN owner IS NOT DISTINCT FROM $3 THEN 0 ELSE 1 END,
+    owner = $3, lease_until = clock_timestamp() + make_interval(secs => $4)
+WHERE name = $1 AND shard = $2
+    AND (owner IS NULL OR owner = $3 OR lease_until IS NULL OR lease_until < clock_timestamp())
+RETURNING fence
+"""
+
+_GIVE_UP_LEASE = "UPDATE event_consumer SET lease_until = NULL WHERE name = $1 AND shard = $2 AND owner = $3"
+
+_MOVE = """
+UPDATE event_consumer SET position = $3, holes = $4, fence = fence + 1, updated = clock_timestamp()
+WHERE name = $1 AND shard = $2 AND fence = $5
+RETURNING fence
+"""
+
+_BURY = Statement(
+    """
+INSERT INTO event_dead_letter (consumer, workspace_id, event_id, event, error)
+SELECT :consumer, dead.workspace_id, dead.id, dead.event, dead.error
+FROM unnest(:workspace_ids::uuid[], :ids::uuid[], :events::jsonb[], :errors::text[])
+    AS dead(workspace_id, id, event, error)
+ON CONFLICT DO NOTHING
+"""
+)
+
+
+@dataclass
+class Consumer:
+    """One consumer (or one shard of it) in this process.
+
+    ``leased=False`` works without asking whose turn it is; results are the same. ``names`` are prefixes of event names
+    this consumer is interested in; of the others it gets nothing, its cursor passes them.
+    ``from_now``: a consumer that starts for the first time begins with events yet to come.
+    """
+
+    db: Database
+    doorbell: Doorbell
+    name: str
+    handler: Handler
+    batch_size: int = 500
+    shard: int = 0
+    leased: bool = True
+    from_now: bool = False
+    owner: UUID = field(default_factory=lambda: _OWNER)
+    _limit: int = 0
+    _known: bool = False
+
+    async def run_for(self, seconds: float) -> int:
+        """Work for ``seconds``: through what there is, then whenever the doorbell rings. Returns the events handled.
+
+        Call it again and again. Returns without work if another process holds the lease.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        handled = 0
+        with self.doorbell.listening("events") as news:
+            if not await self._hold_lease():
+                await asyncio.sleep(max(0.0, deadline - loop.time()))
+                return 0
+            try:
+                while (left := deadline - loop.time()) > 0:
+                    news.clear()
+                    done, idle = await self.step()
+                    handled += done
+                    if idle:
+                        await _wait(news, left)
+            except asyncio.CancelledError:
+                await asyncio.shield(self._give_up_lease())
+                raise
+        return handled
+
+    async def drain(self) -> int:
+        """Handle everything that is there now, whoever holds the lease. Returns the number of events handled."""
+        handled = 0
+        while True:
+            done, idle = await self.step()
+            handled += done
+            if idle:
+                return handled
+
+    async def step(self) -> tuple[int, bool]:
+        """One batch: ``(events handled, nothing was left to read)``. Raises DatabaseUnavailable."""
+        limit = self._limit or self.batch_size
+        batch = await self._read(limit)
+        try:
+            work = await self.handler(batch.events) if batch.events else Work()
+            moved = await self._commit(batch, work)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            await self._narrow(batch, limit, error)
+            return 0, False
+        self._limit = 0 if limit * 2 > self.batch_size else limit * 2
+        if not moved:
+            return 0, False  # somebody else was faster: look at what is left
+        return len(batch.events), len(batch.events) < limit
+
+    async def _narrow(self, batch: "_Batch", limit: int, error: Exception) -> None:
+        """Try with fewer events; a single one that keeps failing is buried."""
+        if len(batch.events) > 1:
+            self._limit = max(1, min(limit, len(batch.events)) // 2)
+            return
+        event = batch.events[0]
+        for attempt in range(1, _ATTEMPTS):
+            await asyncio.sleep(_RETRY_SECONDS * attempt)
+            try:
+                if await self._commit(batch, await self.handler(batch.events)):
+                    return
+                return  # it is no longer ours
+            except DatabaseUnavailable:
+                raise
+            except Exception as again:
+                error = again
+        log.error("%s: event %s (%s) is set aside: %r", self.name, event["event"], event["id"], error)
+        await self._commit(batch, Work(rejected=[Rejected(event, repr(error))]))
+
+    async def _read(self, limit: int) -> "_Batch":
+        if not self._known:
+            await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
+            self._known = True
+        rows = await self.db.fetch(_READ, self.name, self.shard, limit)
+        if not rows:
+            self._known = False
+            raise DatabaseUnavailable(f"the cursor of {self.name} is gone")
+        first = rows[0]
+        cursor = from_json({"position": first["position"], "holes": first["holes"]})
+        events = [row for row in rows if row["seq"] is not None]
+        moved = advance(cursor, [row["seq"] for row in events], first["xmin"], first["xmax"])
+        return _Batch(cursor, moved, first["fence"], events)
+
+    async def _commit(self, batch: "_Batch", work: Work) -> bool:
+        """Cursor and work in one transaction. ``False``: another process had moved the cursor."""
+        if batch.cursor == batch.moved:
+            return True
+        stored = to_json(batch.moved)
+        async with self.db.transaction() as tx:
+            fence = await tx.fetchval(
+                _MOVE, self.name, self.shard, stored["position"], stored["holes"], batch.fence
+            )
+            if fence is None:
+                return False
+            if work.write is not None:
+                await work.write(tx)
+            if work.rejected:
+                await self._bury(tx, work.rejected)
+        if work.topics:
+            self.doorbell.ring(*work.topics)
+        return True
+
+    async def _bury(self, tx: Executor, rejected: Sequence[Rejected]) -> None:
+        await tx.execute(
+            _BURY.sql,
+            *_BURY.bind(
+                consumer=self.name,
+                workspace_ids=[dead.event["workspace_id"] for dead in rejected],
+                ids=[dead.event["id"] for dead in rejected],
+                events=[_event_json(dead.event) for dead in rejected],
+                errors=[dead.error for dead in rejected],
+            ),
+        )
+
+    async def _hold_lease(self) -> bool:
+        if not self.leased:
+            return True
+        if not self._known:
+            await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
+            self._known = True
+        return (
+            await self.db.fetchval(_TAKE_LEASE, self.name, self.shard, self.owner, LEASE_SECONDS) is not None
+        )
+
+    async def _give_up_lease(self) -> None:
+        if self.leased:
+            await self.db.execute(_GIVE_UP_LEASE, self.name, self.shard, self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    cursor: Cursor
+    moved: Cursor
+    fence: int
+    events: list[Record]
+
+
+def _event_json(event: Record) -> Any:
+    return orjson.loads(orjson.dumps(dict(event), default=str))
+
+
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(news.wait(), seconds)
+    except TimeoutError:
+        return
