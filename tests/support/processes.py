@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped, unused-ignore]
 
 from tests.support.wait import eventually
 
@@ -105,7 +105,9 @@ class ManagedProcess:
             if predicate():
                 return True
             if not self.running():
-                raise RuntimeError(f"{self.name} ended with {self.popen.returncode} before: {description}\n{self.tail()}")
+                raise RuntimeError(
+                    f"{self.name} ended with {self.popen.returncode} before: {description}\n{self.tail()}"
+                )
             return False
 
         eventually(check, f"{self.name}: {description}", timeout, detail=self.tail)

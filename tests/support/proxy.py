@@ -180,7 +180,8 @@ class _Client:
         text = {502: "Bad Gateway", 503: "Service Unavailable"}[status]
         self.writer.write(
             f"HTTP/1.1 {status} {text}\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-            f"Content-Length: {len(UNAVAILABLE)}\r\n\r\n".encode() + UNAVAILABLE
+            f"Content-Length: {len(UNAVAILABLE)}\r\n\r\n".encode()
+            + UNAVAILABLE
         )
         await self.writer.drain()
         return True

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-import psutil
+import psutil  # type: ignore[import-untyped, unused-ignore]
 
 
 def marked(session: str) -> list[psutil.Process]:

@@ -227,7 +227,17 @@ class ReferenceServer(_Server):
             "PREFECT_SERVER_UI_ENABLED": "false",
             **self.env,
         }
-        argv = [interpreter(), "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(self.port)]
+        argv: list[str | Path] = [
+            interpreter(),
+            "-m",
+            "prefect",
+            "server",
+            "start",
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(self.port),
+        ]
         return ManagedProcess.start(self.name, argv, log_dir=self.workdir, env=env, cwd=self.workdir)
 
     def start(self, timeout: float = 180.0) -> None:

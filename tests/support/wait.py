@@ -14,7 +14,7 @@ class WaitTimeout(AssertionError):
 
 
 def eventually(
-    predicate: Callable[[], T],
+    predicate: Callable[[], T | None],
     description: str,
     timeout: float = 30.0,
     interval: float = 0.1,

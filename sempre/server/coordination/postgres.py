@@ -29,7 +29,7 @@ class PostgresTurns:
     async def extend(self, service: str, interval: float) -> None:
         await self._db.execute(
             """
-            UPDATE service SET next_run = clock_timestamp() + make_interval(secs => $3)
+            UPDATE service SET next_run = clock_timestamp() + make_interval(secs => $3::float8)
             WHERE name = $1 AND owner = $2
             """,
             service,
@@ -41,7 +41,7 @@ class PostgresTurns:
         await self._db.execute(
             """
             UPDATE service SET
-                next_run = clock_timestamp() + make_interval(secs => $3), seconds = $4, error = $5,
+                next_run = clock_timestamp() + make_interval(secs => $3::float8), seconds = $4, error = $5,
                 completed = CASE WHEN $5::text IS NULL THEN clock_timestamp() ELSE completed END
             WHERE name = $1 AND owner = $2
             """,
@@ -66,9 +66,9 @@ async def _take(db: Executor, service: str, owner: str, interval: float) -> Turn
         """
         WITH taken AS (
             UPDATE service SET
-                next_run = clock_timestamp() + make_interval(secs => $3), owner = $2, started = clock_timestamp()
+                next_run = clock_timestamp() + make_interval(secs => $3::float8), owner = $2, started = clock_timestamp()
             WHERE name = $1 AND (
-                next_run <= clock_timestamp() OR next_run > clock_timestamp() + make_interval(secs => $3 + $4)
+                next_run <= clock_timestamp() OR next_run > clock_timestamp() + make_interval(secs => $3::float8 + $4::float8)
             )
             RETURNING name
         )

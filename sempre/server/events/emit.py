@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sempre.db.pool import Executor
-from sempre.server.events.statements import APPEND_EVENTS
+from sempre.server.events.statements import APPEND_ENCODED_EVENTS
 from sempre.server.ids import new_id
 from sempre.server.responses import dumps
 
@@ -45,8 +45,8 @@ async def emit(transaction: Executor, workspace_id: UUID, *events: ServerEvent) 
         return
     received = datetime.now(UTC)
     await transaction.execute(
-        APPEND_EVENTS.sql,
-        *APPEND_EVENTS.bind(
+        APPEND_ENCODED_EVENTS.sql,
+        *APPEND_ENCODED_EVENTS.bind(
             workspace_ids=[workspace_id] * len(events),
             ids=[e.id for e in events],
             occurred=[e.occurred for e in events],

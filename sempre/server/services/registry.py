@@ -8,6 +8,8 @@ from sempre.server.settings import Settings
 
 __all__ = ["SERVICES", "enabled_services", "list_services"]
 
+_LAST_RUN = ("owner", "started", "completed", "seconds", "error")
+
 SERVICES: tuple[Service, ...] = ()
 
 
@@ -36,6 +38,6 @@ async def list_services(settings: Settings, db: Executor | None = None) -> list[
 
 async def _last_runs(db: Executor) -> dict[str, dict[str, Any]]:
     rows = await db.fetch(
-        "SELECT name, owner, started, completed, seconds, error FROM service WHERE started IS NOT NULL"
+        f"SELECT name, {', '.join(_LAST_RUN)} FROM service WHERE started IS NOT NULL"
     )
-    return {row["name"]: {key: row[key] for key in ("owner", "started", "completed", "seconds", "error")} for row in rows}
+    return {str(row["name"]): {key: row[key] for key in _LAST_RUN} for row in rows}

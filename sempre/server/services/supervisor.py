@@ -33,6 +33,7 @@ _LOOK_SECONDS = 15.0  # longest sleep of a loop: a turn given back is noticed wi
 _AWAY_SECONDS = 2.0  # between two looks at a database that is away
 _LATE_SECONDS = 60.0  # beyond looking and working, before a loop counts as late
 _MOST_DEATHS = 6
+_RESTART_SECONDS = 1.0  # times the deaths so far, before a loop is run again
 _HEALTHY_SECONDS = 300.0  # a loop that lived this long starts counting anew
 _LONGEST_ERROR = 2000
 
@@ -124,7 +125,7 @@ class Supervisor:
                 if deaths >= _MOST_DEATHS:
                     self._on_failure(ServiceFailed(f"the service {service.name} keeps dying: {_text(error)}"))
                     return
-                await self._pause(min(0.5 * 2**deaths, _AWAY_SECONDS * deaths))
+                await self._pause(_RESTART_SECONDS * deaths)
 
     async def _loop(self, service: Service) -> None:
         if service.consumer is not None:
@@ -156,10 +157,10 @@ class Supervisor:
                 log.exception("%s failed", service.name)
                 error = _text(failure)
                 self._failures[service.name] = self._failures.get(service.name, 0) + 1
+        self._rounds.discard(service.name)
         seconds = time.monotonic() - began
         next_in = max(0.0, interval - seconds) + self._patience(service, interval)
         await self._turns.finish(service.name, seconds=seconds, next_in=next_in, error=error)
-        self._rounds.discard(service.name)
 
     def _patience(self, service: Service, interval: float) -> float:
         """Extra seconds before the next round of a service that keeps failing."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import task
 from prefect.task_worker import serve
-from report import scenario
+from report import scenario  # type: ignore[import-not-found, unused-ignore]
 
 
 @task(persist_result=True, retries=1, retry_delay_seconds=0.2, log_prints=True)

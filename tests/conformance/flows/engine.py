@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect.states import Completed, Failed
-from report import scenario
+from report import scenario  # type: ignore[import-not-found, unused-ignore]
 
 
 def facts_of(state: Any, **more: Any) -> dict[str, Any]:

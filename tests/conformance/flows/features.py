@@ -12,7 +12,7 @@ from prefect.concurrency.sync import concurrency, rate_limit
 from prefect.futures import wait
 from prefect.transactions import transaction
 from prefect.variables import Variable
-from report import scenario
+from report import scenario  # type: ignore[import-not-found, unused-ignore]
 
 computed: list[int] = []
 

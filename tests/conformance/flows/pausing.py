@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import flow, get_client, pause_flow_run, resume_flow_run, runtime
 from prefect.input import RunInput
-from report import scenario
+from report import scenario  # type: ignore[import-not-found, unused-ignore]
 
 run_ids: list[str] = []
 

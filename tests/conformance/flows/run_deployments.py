@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.deployments import run_deployment
-from report import scenario
+from report import scenario  # type: ignore[import-not-found, unused-ignore]
 
 TARGET = "quick/quick-dep"
 
@@ -17,9 +17,7 @@ def waiting() -> dict[str, Any]:
 
 
 def idempotent() -> dict[str, Any]:
-    runs = [
-        run_deployment(TARGET, timeout=0, idempotency_key="conformance-once", as_subflow=False) for _ in range(2)
-    ]
+    runs = [run_deployment(TARGET, timeout=0, idempotency_key="conformance-once", as_subflow=False) for _ in range(2)]
     return {"first": runs[0].id, "second": runs[1].id}
 
 
