@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
@@ -53,7 +54,8 @@ class Database:
         connect_timeout: float = 5.0,
         acquire_timeout: float = 10.0,
         statement_cache_size: int | None = None,
-        application_name: str = "sempre",
+        server_settings: dict[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.dsn = dsn
         self._size = size
@@ -61,8 +63,10 @@ class Database:
         self._options: dict[str, Any] = {
             "command_timeout": statement_timeout,
             "timeout": connect_timeout,
-            "server_settings": {"application_name": application_name},
+            "server_settings": server_settings or {"application_name": "sempre"},
         }
+        if tls is not None:
+            self._options["ssl"] = tls
         if statement_cache_size is not None:
             self._options["statement_cache_size"] = statement_cache_size
         self._pool: asyncpg.Pool | None = None
@@ -123,20 +127,18 @@ class Database:
             raise
 
     async def _run(self, method: str, sql: str, args: Sequence[Any]) -> Any:
-        repeatable = True
-        while True:
+        # After a restart of Postgres every pooled connection may be dead; at most so many are met before a fresh one.
+        for dead in range(self._size + 1):
             try:
                 async with self._acquired() as connection:
                     return await getattr(connection, method)(sql, *args)
             except Exception as error:
-                lost = isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | ConnectionError)
-                # A read may be sent again on a fresh connection. A write may not: it could have been committed.
-                if lost and repeatable and sql.lstrip()[:6].upper() == "SELECT":
-                    repeatable = False
+                if dead < self._size and _may_repeat(error, sql):
                     continue
                 if is_transient(error):
                     raise _translated(error) from error
                 raise
+        raise AssertionError  # the last turn of the loop returns or raises
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[asyncpg.Connection]:
@@ -151,6 +153,14 @@ class Database:
     async def _pool_release(self, connection: asyncpg.Connection) -> None:
         if self._pool is not None:
             await self._pool.release(connection)
+
+
+def _may_repeat(error: Exception, sql: str) -> bool:
+    """Whether the statement was not sent, or changes nothing. A write that was sent could have been committed."""
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return True
+    lost = isinstance(error, asyncpg.PostgresConnectionError | ConnectionError)
+    return lost and sql.lstrip()[:6].upper() == "SELECT"
 
 
 def _translated(error: BaseException) -> Exception:

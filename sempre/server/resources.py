@@ -29,7 +29,10 @@ async def open_database(settings: Settings) -> tuple[Database, EmbeddedPostgres 
         size=configured.pool_size,
         statement_timeout=configured.statement_timeout_seconds,
         connect_timeout=configured.connect_timeout_seconds,
+        acquire_timeout=configured.pool_timeout_seconds,
         statement_cache_size=configured.statement_cache_size,
+        server_settings=configured.server_settings(),
+        tls=configured.ssl_context(),
     )
     await db.open()
     return db, embedded

@@ -13,17 +13,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
 from uuid import UUID
-
-import orjson
 
 from sempre.core.log_cursor import Cursor, advance, from_json, to_json
 from sempre.db.errors import DatabaseUnavailable
 from sempre.db.pool import Database, Executor, Record
-from sempre.db.statement import Statement
-from sempre.server.events.reading import events_after
 from sempre.server.feed.doorbell import Doorbell
+from sempre.server.feed.reading import UNBOUNDED_HOLE, rows_after
 from sempre.server.ids import new_id
 
 __all__ = ["Consumer", "Handler", "Rejected", "Work"]
@@ -40,9 +37,9 @@ _OWNER = new_id()
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An event that can never be used, and why."""
+    """An event (by its number in the log) that can never be used, and why."""
 
-    event: Record
+    seq: int
     error: str
 
 
@@ -59,13 +56,18 @@ class Work:
 # Rows of `event`, in order of seq. A handler may read from the database; it must not write outside of its Work.
 Handler = Callable[[Sequence[Record]], Awaitable[Work]]
 
-_READ = f"""
-SELECT c.position, c.holes, c.fence, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-       CASE WHEN c.holes @? '$[*][2] ? (@ == 0)' THEN pg_current_xact_id()::text::bigint ELSE 0 END AS xmax, e.*
-FROM event_consumer c
-LEFT JOIN LATERAL ({events_after("c.position", "c.holes", "$3", "$4::jsonpath")}) e ON true
-WHERE c.name = $1 AND c.shard = $2
-"""
+
+@cache
+def _read_statement(columns: str) -> str:
+    rows = rows_after("event", columns, position="c.position", holes="c.holes", limit="$3")
+    return f"""
+    SELECT c.position, c.holes, c.fence, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+           CASE WHEN {UNBOUNDED_HOLE.format(holes="c.holes")} THEN pg_current_xact_id()::text::bigint ELSE 0 END AS xmax,
+           e.*
+    FROM event_consumer c LEFT JOIN LATERAL ({rows}) e ON true
+    WHERE c.name = $1 AND c.shard = $2
+    """
+
 
 _CREATE = """
 INSERT INTO event_consumer (name, shard, position)
@@ -90,30 +92,28 @@ WHERE name = $1 AND shard = $2 AND fence = $5
 RETURNING fence
 """
 
-_BURY = Statement(
-    """
+_BURY = """
 INSERT INTO event_dead_letter (consumer, workspace_id, event_id, event, error)
-SELECT :consumer, dead.workspace_id, dead.id, dead.event, dead.error
-FROM unnest(:workspace_ids::uuid[], :ids::uuid[], :events::jsonb[], :errors::text[])
-    AS dead(workspace_id, id, event, error)
+SELECT $1, event.workspace_id, event.id, to_jsonb(event), dead.error
+FROM unnest($2::bigint[], $3::text[]) AS dead(seq, error) JOIN event USING (seq)
 ON CONFLICT DO NOTHING
 """
-)
 
 
 @dataclass
 class Consumer:
     """One consumer (or one shard of it) in this process.
 
-    ``leased=False`` works without asking whose turn it is; results are the same. ``names`` are prefixes of event names
-    this consumer is interested in; of the others it gets nothing, its cursor passes them.
-    ``from_now``: a consumer that starts for the first time begins with events yet to come.
+    ``columns`` is what the handler gets of each event, as SQL over the table ``event``, ``seq`` among it.
+    ``leased=False`` works without asking whose turn it is; results are the same. ``from_now``: a consumer that starts
+    for the first time begins with events yet to come.
     """
 
     db: Database
     doorbell: Doorbell
     name: str
     handler: Handler
+    columns: str = "*"
     batch_size: int = 500
     shard: int = 0
     leased: bool = True
@@ -181,21 +181,20 @@ class Consumer:
         for attempt in range(1, _ATTEMPTS):
             await asyncio.sleep(_RETRY_SECONDS * attempt)
             try:
-                if await self._commit(batch, await self.handler(batch.events)):
-                    return
-                return  # it is no longer ours
+                await self._commit(batch, await self.handler(batch.events))
+                return
             except DatabaseUnavailable:
                 raise
             except Exception as again:
                 error = again
-        log.error("%s: event %s (%s) is set aside: %r", self.name, event["event"], event["id"], error)
-        await self._commit(batch, Work(rejected=[Rejected(event, repr(error))]))
+        log.error("%s: event number %d is set aside: %r", self.name, event["seq"], error)
+        await self._commit(batch, Work(rejected=[Rejected(event["seq"], repr(error))]))
 
     async def _read(self, limit: int) -> "_Batch":
         if not self._known:
             await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
             self._known = True
-        rows = await self.db.fetch(_READ, self.name, self.shard, limit)
+        rows = await self.db.fetch(_read_statement(self.columns), self.name, self.shard, limit)
         if not rows:
             self._known = False
             raise DatabaseUnavailable(f"the cursor of {self.name} is gone")
@@ -225,16 +224,7 @@ class Consumer:
         return True
 
     async def _bury(self, tx: Executor, rejected: Sequence[Rejected]) -> None:
-        await tx.execute(
-            _BURY.sql,
-            *_BURY.bind(
-                consumer=self.name,
-                workspace_ids=[dead.event["workspace_id"] for dead in rejected],
-                ids=[dead.event["id"] for dead in rejected],
-                events=[_event_json(dead.event) for dead in rejected],
-                errors=[dead.error for dead in rejected],
-            ),
-        )
+        await tx.execute(_BURY, self.name, [dead.seq for dead in rejected], [dead.error for dead in rejected])
 
     async def _hold_lease(self) -> bool:
         if not self.leased:
@@ -257,10 +247,6 @@ class _Batch:
     moved: Cursor
     fence: int
     events: list[Record]
-
-
-def _event_json(event: Record) -> Any:
-    return orjson.loads(orjson.dumps(dict(event), default=str))
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

@@ -136,8 +136,10 @@ async def create_pool(transaction: Executor, workspace_id: UUID, pool: NewPool) 
         return None
     default = NewQueue(name=_DEFAULT_QUEUE, description="The work pool's default queue.", priority=1)
     await create_queue(transaction, created, default, id=queue_id)
-    statuses = (events.pool_status(created),) if has_status else ()
-    await emit(transaction, workspace_id, events.pool_changed("created", created), *statuses)
+    made = [events.pool_changed("created", created)]
+    if has_status:
+        made.append(events.pool_status(created))
+    await emit(transaction, workspace_id, *made)
     return created
 
 
