@@ -15,8 +15,10 @@ export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-demo: $(VENV)/.run $(CLIENT)/.installed  ## a server, a worker and a scheduled pipeline on real data, with a kill -9 in the middle
-	@$(BIN)/python -m examples.demo --client-python $(CLIENT)/bin/python
+# The two environments are installed at the same time; KEEP=1 leaves everything running until Ctrl-C.
+demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kill -9 in the middle
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.run $(CLIENT)/.installed
+	@$(BIN)/python -m examples.demo --client-python $(CLIENT)/bin/python $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the long chaos and benchmark runs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos"

@@ -3,7 +3,6 @@
 ``Database`` and an open ``Transaction`` share the same four methods, so that a query function takes either.
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from sempre.db.connections import Connections
 from sempre.db.errors import DatabaseUnavailable, is_transient
 
 __all__ = ["Database", "Executor", "Record"]
@@ -30,12 +30,6 @@ class Executor(Protocol):
     async def fetchval(self, sql: str, *args: Any) -> Any: ...
 
     async def execute(self, sql: str, *args: Any) -> str: ...
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]
-    def get_reset_query(self) -> str:
-        # We change no session state, so nothing needs resetting: it would cost a round trip per statement.
-        return ""
 
 
 class Database:
@@ -59,7 +53,8 @@ class Database:
     ) -> None:
         self.dsn = dsn
         self._size = size
-        self._acquire_timeout = acquire_timeout
+        self._connections = Connections(self._connect, size=size, timeout=acquire_timeout)
+        self._open = False
         self._options: dict[str, Any] = {
             "command_timeout": statement_timeout,
             "timeout": connect_timeout,
@@ -69,30 +64,15 @@ class Database:
             self._options["ssl"] = tls
         if statement_cache_size is not None:
             self._options["statement_cache_size"] = statement_cache_size
-        self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
-        """Make the pool. Connects to nothing: a database that is away now may be there at the first statement."""
-        self._pool = await asyncpg.create_pool(
-            self.dsn,
-            min_size=0,
-            max_size=self._size,
-            max_inactive_connection_lifetime=300,
-            connection_class=_Connection,
-            init=_prepare_codecs,
-            **self._options,
-        )
+        """Allow statements. Connects to nothing: a database that is away now may be there at the first statement."""
+        self._open = True
 
     async def close(self, timeout: float = 5.0) -> None:
         """Let running statements end, at most ``timeout`` seconds, then cut what is left."""
-        if self._pool is None:
-            return
-        pool, self._pool = self._pool, None
-        try:
-            async with asyncio.timeout(timeout):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
+        self._open = False
+        await self._connections.close(timeout)
 
     async def connect(self) -> asyncpg.Connection:
         """A connection outside the pool, for listening. The caller closes it."""
@@ -130,8 +110,11 @@ class Database:
         # After a restart of Postgres every pooled connection may be dead; at most so many are met before a fresh one.
         for dead in range(self._size + 1):
             try:
-                async with self._acquired() as connection:
+                connection = await self._checkout()
+                try:
                     return await getattr(connection, method)(sql, *args)
+                finally:
+                    self._connections.give_back(connection)
             except Exception as error:
                 if dead < self._size and _may_repeat(error, sql):
                     continue
@@ -142,17 +125,21 @@ class Database:
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[asyncpg.Connection]:
-        if self._pool is None:
-            raise DatabaseUnavailable("the connection pool is closed")
-        connection = await self._pool.acquire(timeout=self._acquire_timeout)
+        connection = await self._checkout()
         try:
             yield connection
         finally:
-            await self._pool_release(connection)
+            self._connections.give_back(connection)
 
-    async def _pool_release(self, connection: asyncpg.Connection) -> None:
-        if self._pool is not None:
-            await self._pool.release(connection)
+    async def _checkout(self) -> asyncpg.Connection:
+        if not self._open:
+            raise DatabaseUnavailable("the connection pool is closed")
+        return await self._connections.take()
+
+    async def _connect(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(self.dsn, **self._options)
+        await _prepare_codecs(connection)
+        return connection
 
 
 def _may_repeat(error: Exception, sql: str) -> bool:

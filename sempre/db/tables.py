@@ -14,6 +14,7 @@ _TYPES: dict[str, Any] = {
     "uuid": Uuid(),
     "text": Text(),
     "texts": ARRAY(Text),
+    "uuids": ARRAY(Uuid),
     "time": TIMESTAMP(timezone=True),
     "json": JSONB(none_as_null=True),
     "bool": Boolean(),
@@ -125,7 +126,8 @@ block_type = _table(
 concurrency_lease = _table(
     "concurrency_lease",
     """
-    id:uuid workspace_id:uuid created:time expires_at:time slots:bigint holder_type:text holder_id:uuid
+    id:uuid workspace_id:uuid created:time expires_at:time slots:bigint limit_ids:uuids bucket_ids:uuids
+    holder_type:text holder_id:uuid
     """,
 )
 concurrency_limit = _table(

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.middleware import Middleware
@@ -21,7 +21,8 @@ from sempre.server.admin.csrf import csrf_check
 from sempre.server.feed.doorbell import Doorbell
 from sempre.server.middleware import AuthMiddleware, BodyRulesMiddleware, CsrfMiddleware, VersionMiddleware
 from sempre.server.resources import migrated, open_database
-from sempre.server.routers import API_ROUTERS, WEBSOCKET_ROUTES
+from sempre.server.routers import API_ROUTERS, ROOT_ROUTERS, WEBSOCKET_ROUTES
+from sempre.server.routing import add_rooms
 from sempre.server.runtime import Runtime
 from sempre.server.scope import Scope
 from sempre.server.services.supervisor import Supervisor
@@ -49,12 +50,12 @@ def create_app(settings: Settings, *, services: bool) -> FastAPI:
         openapi_url="/openapi.json",
         docs_url="/docs",
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     errors.install(app)
-    api = APIRouter(prefix=prefix)
-    for router in API_ROUTERS:
-        api.include_router(router)
-    app.include_router(api)
+    add_rooms(app, prefix, API_ROUTERS)
+    for room in ROOT_ROUTERS:
+        app.include_router(room)
     for path, endpoint in WEBSOCKET_ROUTES:
         app.router.add_websocket_route(prefix + path, endpoint)
 

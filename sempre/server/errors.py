@@ -17,6 +17,7 @@ from sempre.db.errors import DatabaseUnavailable
 from sempre.server.responses import JSON
 
 __all__ = [
+    "INTEGRITY",
     "BadRequest",
     "Conflict",
     "Forbidden",
@@ -35,7 +36,7 @@ log = logging.getLogger("sempre.server")
 
 RETRY_AFTER_SECONDS = 1
 
-_INTEGRITY = (
+INTEGRITY = (
     "Data integrity conflict. This usually means a unique or foreign key constraint was violated. "
     "See server logs for details."
 )
@@ -138,7 +139,7 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
 
 async def _integrity_error(request: Request, error: Exception) -> Response:
     log.warning("integrity conflict on %s %s: %s", request.method, request.url.path, error)
-    return JSON({"detail": _INTEGRITY}, 409)
+    return JSON({"detail": INTEGRITY}, 409)
 
 
 async def _data_error(request: Request, error: Exception) -> Response:

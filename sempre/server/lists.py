@@ -4,6 +4,7 @@ import math
 from typing import Annotated, Any
 
 from fastapi import Body
+from pydantic import BeforeValidator
 from sqlalchemy import Select, func, select
 
 from sempre.db.compile import compiled
@@ -11,11 +12,18 @@ from sempre.db.pool import Executor, Record
 from sempre.server.errors import Unprocessable
 from sempre.server.scope import Scope
 
-__all__ = ["Limit", "Offset", "PageNumber", "bounded", "count", "fetch", "page_of"]
+__all__ = ["Limit", "Offset", "PageNumber", "bounded", "count", "fetch", "null_as", "page_of"]
+
+
+
+def null_as(default: object) -> BeforeValidator:
+    """Clients send null for what they leave to the server: ``Annotated[Sort, null_as(Sort.X), Body()] = Sort.X``."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
 
 Limit = Annotated[int | None, Body(description="Page size; null or absent: the server's default")]
-Offset = Annotated[int, Body(ge=0)]
-PageNumber = Annotated[int, Body(ge=1)]
+Offset = Annotated[int, null_as(0), Body(ge=0)]
+PageNumber = Annotated[int, null_as(1), Body(ge=1)]
 
 
 def bounded(scope: Scope, limit: int | None) -> int:

@@ -16,7 +16,7 @@ from sempre.db.statement import Statement
 from sempre.server import states
 from sempre.server.ids import new_id
 
-__all__ = ["MAX_ATTEMPTS", "Outcome", "attempt", "gave_up", "inputs_at", "slot_parameters"]
+__all__ = ["MAX_ATTEMPTS", "Outcome", "attempt", "gave_up", "inputs_at", "result_parameters", "slot_parameters"]
 
 # A lost race means somebody else's transition succeeded, so a handful of tries is plenty for any real contention on
 # one run; slots of a busy limit may be lost a few times in a row.
@@ -62,6 +62,16 @@ def slot_parameters(take: SlotTake | None, holder_type: str) -> dict[str, Any]:
         "lease_id": take.lease_id,
         "slot_ttl": take.ttl_seconds,
         "holder_type": holder_type,
+    }
+
+
+def result_parameters(result: states.Result) -> dict[str, Any]:
+    """Parameters of the artifact that keeps a persisted result."""
+    return {
+        "artifact_id": new_id(),
+        "artifact_key": result.key,
+        "artifact_type": result.type,
+        "artifact_description": result.description,
     }
 
 

@@ -18,6 +18,8 @@ def _default(value: Any) -> Any:
         return str(value)
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, bytes):  # a body of another type than JSON, quoted in an error
+        return value.decode(errors="replace")
     if isinstance(value, set | frozenset):
         return list(value)
     if isinstance(value, Mapping):

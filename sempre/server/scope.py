@@ -11,7 +11,7 @@ from sempre.db.pool import Database
 from sempre.server.feed.doorbell import Doorbell
 from sempre.server.settings import Settings
 
-__all__ = ["DEFAULT_WORKSPACE", "Client", "Scope", "ScopeDep", "scope_of"]
+__all__ = ["DEFAULT_WORKSPACE", "Client", "Scope", "ScopeDep", "request_scope", "scope_of"]
 
 DEFAULT_WORKSPACE = UUID(int=0)
 
@@ -57,11 +57,11 @@ def scope_of(app_state: Any) -> Scope:
     return scope
 
 
-async def _request_scope(request: Request) -> Scope:
+async def request_scope(request: Request) -> Scope:
     base: Scope = request.app.state.scope
     headers = request.headers
     client = Client.of(headers.get("user-agent"), headers.get("x-prefect-api-version"))
     return Scope(base.db, base.settings, base.doorbell, base.workspace_id, client)
 
 
-ScopeDep = Annotated[Scope, Depends(_request_scope)]
+ScopeDep = Annotated[Scope, Depends(request_scope)]

@@ -80,4 +80,14 @@ def _epoch(records: list[Record]) -> datetime | None:
             text = body.get("created") or body.get("occurred")
             if isinstance(text, str):
                 return parse_time(text) - timedelta(seconds=record["t"])
-    return None
+    return _latest_seen(records)
+
+
+def _latest_seen(records: list[Record]) -> datetime | None:
+    """For scenarios that only read or poll: the newest time in an answer, or what a poll asked for, 10 s ahead."""
+    for record in records:
+        body = record.get("req_body")
+        if isinstance(body, dict) and isinstance(body.get("scheduled_before"), str):
+            return parse_time(body["scheduled_before"]) - timedelta(seconds=10 + record["t"])
+    seen = re.findall(r"'updated': '([^']+)'", str([record.get("resp_body") for record in records]))
+    return max(map(parse_time, seen), default=None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any
 
 from sempre.db.pool import Database
 from sempre.server.feed.doorbell import Doorbell
@@ -14,8 +15,6 @@ from sempre.server.scope import Scope
 from sempre.server.settings import load_settings
 from tests.support import database as databases
 from tests.support.wait import WaitTimeout
-
-T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -30,12 +29,16 @@ async def open_scope(database: databases.Database, env: Mapping[str, str] | None
         await db.close()
 
 
-async def until(predicate: Callable[[], T | Awaitable[T]], description: str, timeout: float = 15.0) -> T:
-    """Call ``predicate`` until it gives something truthy, and return that. Raises WaitTimeout."""
+async def until(predicate: Callable[[], object], description: str, timeout: float = 15.0) -> Any:
+    """Call ``predicate`` (a plain or an async function) until it gives something truthy, and return that.
+
+    Raises WaitTimeout.
+    """
     deadline = time.monotonic() + timeout
     while True:
-        answer = predicate()
-        value: T = await answer if isinstance(answer, Awaitable) else answer
+        value = predicate()
+        if inspect.isawaitable(value):
+            value = await value
         if value:
             return value
         if time.monotonic() > deadline:

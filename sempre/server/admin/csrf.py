@@ -34,7 +34,5 @@ async def issue_token(db: Executor, client: str, lifetime_seconds: float) -> Rec
 async def csrf_check(app_state: Any, token: str, client: str) -> bool:
     """Whether ``token`` is the live token of ``client``."""
     scope: Scope = app_state.scope
-    stored = await scope.db.fetchval(
-        "SELECT token FROM csrf_token WHERE client = $1 AND expiration > now()", client
-    )
+    stored = await scope.db.fetchval("SELECT token FROM csrf_token WHERE client = $1 AND expiration > now()", client)
     return stored is not None and hmac.compare_digest(stored.encode(), token.encode())

@@ -1,20 +1,22 @@
 """Liveness, readiness, versions, CSRF tokens and the server's own settings."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from sempre.schemas.responses import CsrfToken
+from sempre.db.errors import DatabaseUnavailable
+from sempre.schemas.responses import CsrfToken, ServerDefaultResultStorage, ServerDefaultResultStorageUpdate
+from sempre.server.admin import storage
 from sempre.server.admin.csrf import issue_token
-from sempre.server.errors import DatabaseUnavailable, Unprocessable
-from sempre.server.responses import JSON
+from sempre.server.admin.effective import effective_settings
+from sempre.server.admin.versions import API_VERSION, PROTOCOL_VERSION
+from sempre.server.errors import NotFound, Unprocessable
+from sempre.server.responses import JSON, no_content
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
-
-API_VERSION = "0.8.4"
-PROTOCOL_VERSION = "3.8.8"  # the newest client release whose protocol is spoken in full
 
 router = APIRouter(tags=["Admin"])
 
@@ -26,8 +28,10 @@ async def health() -> bool:
 
 
 @router.get("/ready")
-async def ready(scope: ScopeDep) -> Response:
-    """Readiness: the database answers. Never Redis, never a busy service."""
+async def ready(request: Request, scope: ScopeDep) -> Response:
+    """Readiness: the database answers and no stop is under way. Never Redis, never a busy service."""
+    if getattr(request.app.state, "draining", False):
+        return JSON({"message": "The server is shutting down"}, 503, {"Retry-After": "1"})
     try:
         await scope.db.fetchval("SELECT 1")
     except DatabaseUnavailable:
@@ -52,8 +56,45 @@ async def admin_version() -> str:
     return PROTOCOL_VERSION
 
 
+@router.get("/admin/settings")
+async def read_settings(scope: ScopeDep) -> Response:
+    """The settings in effect: secrets masked, spans of time as ISO 8601 durations."""
+    return JSON(effective_settings(scope.settings))
+
+
+@router.get("/admin/storage", response_model=ServerDefaultResultStorage)
+async def read_default_storage(scope: ScopeDep) -> Response:
+    """The block that keeps results where a flow names none; null where there is none."""
+    return _storage(await storage.default_storage(scope.db, scope.workspace_id))
+
+
+@router.put("/admin/storage", response_model=ServerDefaultResultStorage)
+async def update_default_storage(scope: ScopeDep, configuration: ServerDefaultResultStorageUpdate) -> Response:
+    """Set that block; it must be one that can be written to."""
+    id = configuration.default_result_storage_block_id
+    found = await storage.document_capabilities(scope.db, scope.workspace_id, id)
+    if found is None:
+        raise NotFound(f"Block document {id} not found.")
+    if "write-path" not in found["capabilities"]:
+        raise Unprocessable(f"Block document {id} cannot be used for result storage.")
+    await storage.set_default_storage(scope.db, scope.workspace_id, id)
+    return _storage(id)
+
+
+@router.delete("/admin/storage", status_code=204)
+async def clear_default_storage(scope: ScopeDep) -> Response:
+    await storage.clear_default_storage(scope.db, scope.workspace_id)
+    return no_content()
+
+
+def _storage(id: UUID | None) -> Response:
+    return JSON({"default_result_storage_block_id": id})
+
+
 @router.get("/csrf-token", response_model=CsrfToken)
-async def csrf_token(scope: ScopeDep, client: Annotated[str, Query(description="The client to make a token for")]) -> Any:
+async def csrf_token(
+    scope: ScopeDep, client: Annotated[str, Query(description="The client to make a token for")]
+) -> Any:
     """A CSRF token for the client, where protection is on (422 otherwise)."""
     api = scope.settings.api
     if not api.csrf_protection_enabled:

@@ -49,8 +49,8 @@ _EXPIRY = "clock_timestamp() + make_interval(secs => :slot_ttl::float8)"
 TAKE_RUN_SLOTS = Part(
     f"""
 lease AS (
-    INSERT INTO concurrency_lease (id, workspace_id, expires_at, slots, holder_type, holder_id)
-    SELECT :lease_id::uuid, run.workspace_id, {_EXPIRY}, 1, :holder_type::text, run.id FROM run
+    INSERT INTO concurrency_lease (id, workspace_id, expires_at, slots, limit_ids, holder_type, holder_id)
+    SELECT :lease_id::uuid, run.workspace_id, {_EXPIRY}, 1, :limit_ids::uuid[], :holder_type::text, run.id FROM run
 ),
 taken AS (
     INSERT INTO concurrency_slot AS held (limit_id, slot, workspace_id, lease_id, run_id, acquired_at, expires_at)

@@ -44,7 +44,9 @@ def encode(event: Event, workspace_id: UUID, maximum_bytes: int) -> EncodedEvent
     resource, related, payload = _dumps(event.resource), _dumps(event.related), _dumps(event.payload)
     size = _FRAME_BYTES + len(event.event) + len(resource) + len(related) + len(payload)
     if size > maximum_bytes:
-        log.warning("event %s (%s) dropped: %d bytes, at most %d are allowed", event.event, event.id, size, maximum_bytes)
+        log.warning(
+            "event %s (%s) dropped: %d bytes, at most %d are allowed", event.event, event.id, size, maximum_bytes
+        )
         return None
     return EncodedEvent(
         workspace_id,

@@ -10,6 +10,7 @@ that one goes to ``event_dead_letter`` and the rest goes on.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,8 @@ def _read_statement(columns: str) -> str:
     rows = rows_after("event", columns, position="c.position", holes="c.holes", limit="$3")
     return f"""
     SELECT c.position, c.holes, c.fence, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-           CASE WHEN {UNBOUNDED_HOLE.format(holes="c.holes")} THEN pg_current_xact_id()::text::bigint ELSE 0 END AS xmax,
+           CASE WHEN {UNBOUNDED_HOLE.format(holes="c.holes")}
+               THEN pg_current_xact_id()::text::bigint ELSE 0 END AS xmax,
            e.*
     FROM event_consumer c LEFT JOIN LATERAL ({rows}) e ON true
     WHERE c.name = $1 AND c.shard = $2
@@ -94,8 +96,8 @@ RETURNING fence
 
 _BURY = """
 INSERT INTO event_dead_letter (consumer, workspace_id, event_id, event, error)
-SELECT $1, event.workspace_id, event.id, to_jsonb(event), dead.error
-FROM unnest($2::bigint[], $3::text[]) AS dead(seq, error) JOIN event USING (seq)
+SELECT $1, e.workspace_id, e.id, to_jsonb(e), dead.error
+FROM unnest($2::bigint[], $3::text[]) AS dead(seq, error) JOIN event e USING (seq)
 ON CONFLICT DO NOTHING
 """
 
@@ -210,9 +212,7 @@ class Consumer:
             return True
         stored = to_json(batch.moved)
         async with self.db.transaction() as tx:
-            fence = await tx.fetchval(
-                _MOVE, self.name, self.shard, stored["position"], stored["holes"], batch.fence
-            )
+            fence = await tx.fetchval(_MOVE, self.name, self.shard, stored["position"], stored["holes"], batch.fence)
             if fence is None:
                 return False
             if work.write is not None:
@@ -232,12 +232,12 @@ class Consumer:
         if not self._known:
             await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
             self._known = True
-        return (
-            await self.db.fetchval(_TAKE_LEASE, self.name, self.shard, self.owner, LEASE_SECONDS) is not None
-        )
+        return await self.db.fetchval(_TAKE_LEASE, self.name, self.shard, self.owner, LEASE_SECONDS) is not None
 
     async def _give_up_lease(self) -> None:
-        if self.leased:
+        if not self.leased:
+            return
+        with contextlib.suppress(DatabaseUnavailable):
             await self.db.execute(_GIVE_UP_LEASE, self.name, self.shard, self.owner)
 
 

@@ -55,7 +55,11 @@ class EventsIn:
             await asyncio.gather(answering, return_exceptions=True)
 
     async def _receive(
-        self, scope: Scope, writer: EventWriter, receive: Receive, pongs: "asyncio.Queue[tuple[asyncio.Future[None], bytes]]"
+        self,
+        scope: Scope,
+        writer: EventWriter,
+        receive: Receive,
+        pongs: "asyncio.Queue[tuple[asyncio.Future[None], bytes]]",
     ) -> None:
         maximum = scope.settings.events.maximum_size_bytes
         while (message := await receive())["type"] != "websocket.disconnect":

@@ -8,7 +8,7 @@ database.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import asyncpg
 
@@ -54,7 +54,7 @@ class Doorbell:
         self._to_send.set()
 
     @contextlib.contextmanager
-    def listening(self, *topics: str) -> "contextlib._GeneratorContextManager[asyncio.Event]":  # type: ignore[misc]
+    def listening(self, *topics: str) -> Iterator[asyncio.Event]:
         """An event that is set by every ring of ``topics`` while the block runs. Clear it before looking."""
         event = asyncio.Event()
         for topic in topics:

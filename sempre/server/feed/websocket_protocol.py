@@ -53,12 +53,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):  # the upgrade was well-formed; the application starts at the loop's next turn
-            self.scope["extensions"][HOLD_PONGS] = {}  # type: ignore[index]
+            self.scope["extensions"][HOLD_PONGS] = {}
 
     def handle_ping(self) -> None:
         super().handle_ping()
         if self.conn.held:
-            self.queue.put_nowait({"type": PING, "data": self.conn.held.pop(0)})  # type: ignore[arg-type, typeddict-item]
+            self.queue.put_nowait({"type": PING, "data": self.conn.held.pop(0)})  # type: ignore[arg-type]
             if not self.read_paused:
                 self.read_paused = True
                 self.transport.pause_reading()

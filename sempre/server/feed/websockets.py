@@ -42,13 +42,17 @@ class Refused(Exception):
 
 
 @asynccontextmanager
-async def session(websocket: WebSocket) -> AsyncIterator[bool]:
-    """An accepted and authenticated connection, or ``False`` where it was refused. ``Refused`` ends it from inside."""
+async def session(websocket: WebSocket, *, failure: str | None = None) -> AsyncIterator[bool]:
+    """An accepted and authenticated connection, or ``False`` where it was refused. ``Refused`` ends it from inside.
+
+    ``failure`` is the reason of every failed authentication, where one reason for all is the protocol.
+    """
     scope = scope_of(websocket.app.state)
     counter = _counter(websocket.app.state)
     counter.open += 1
     try:
-        opened = await _opened(websocket, scope, full=0 < scope.settings.api.max_websockets < counter.open)
+        full = 0 < scope.settings.api.max_websockets < counter.open
+        opened = await _opened(websocket, scope, full=full, failure=failure)
         try:
             yield opened
         except WebSocketDisconnect:
@@ -87,7 +91,7 @@ async def send_object(websocket: WebSocket, value: dict[str, Any]) -> None:
     await websocket.send_text(orjson.dumps(value).decode())
 
 
-async def _opened(websocket: WebSocket, scope: Scope, *, full: bool) -> bool:
+async def _opened(websocket: WebSocket, scope: Scope, *, full: bool, failure: str | None) -> bool:
     auth_string = scope.settings.api.auth_string
     offered = PROTOCOL in websocket.scope.get("subprotocols", ())
     try:
@@ -103,7 +107,7 @@ async def _opened(websocket: WebSocket, scope: Scope, *, full: bool) -> bool:
     except WebSocketDisconnect:
         return False
     except Refused as refusal:
-        await close(websocket, refusal.code, refusal.reason)
+        await close(websocket, refusal.code, failure if failure and refusal.code == POLICY else refusal.reason)
         return False
     return True
 

@@ -10,22 +10,17 @@ from sempre.core.transitions.model import FlowRun, FlowRunFacts, FlowRunPolicy, 
 from sempre.db.pool import Executor, Record
 from sempre.db.statement import Statement
 from sempre.server import states
-from sempre.server.errors import Conflict
+from sempre.server.errors import INTEGRITY, Conflict
 from sempre.server.flow_runs import rows
-from sempre.server.flow_runs.orchestration import mirror_of, result_parameters, run_parameters
+from sempre.server.flow_runs.orchestration import mirror_of, run_parameters
 from sempre.server.flow_runs.queries import find
 from sempre.server.flow_runs.state_events import event_parameters
 from sempre.server.flow_runs.statements import create_run
 from sempre.server.ids import new_id
-from sempre.server.orchestration import MAX_ATTEMPTS, attempt, gave_up, inputs_at
+from sempre.server.orchestration import MAX_ATTEMPTS, attempt, gave_up, inputs_at, result_parameters
 from sempre.server.scope import Scope
 
-__all__ = ["INTEGRITY", "NewRun", "create_flow_run"]
-
-INTEGRITY = (
-    "Data integrity conflict. This usually means a unique or foreign key constraint was violated. "
-    "See server logs for details."
-)
+__all__ = ["NewRun", "create_flow_run"]
 
 # What a new run's labels and first event are made of. A queue or deployment named in a request must be the workspace's.
 _SURROUNDINGS = Statement("""
@@ -169,7 +164,7 @@ def _wire(parameters: dict[str, Any], row: dict[str, Any], state: State) -> dict
         "infrastructure_pid": None,
         "state_data": state.data,
     }
-    wire = rows.to_wire(columns)  # type: ignore[arg-type]
+    wire = rows.to_wire(columns)
     wire["state"] = states.to_wire(state)
     return wire
 

@@ -10,10 +10,25 @@ from sempre.db.pool import Executor
 __all__ = ["delete_runs", "delete_runs_of_flows", "delete_scheduled"]
 
 
+# The runs and the subflows that are about to lose their parent, always in one order, before any task run is touched:
+# that is also the order in which a subflow's transitions take its own row and its parent task run's.
+_LOCK = """
+SELECT id FROM flow_run
+WHERE workspace_id = $1 AND id IN (
+    SELECT unnest($2::uuid[])
+    UNION
+    SELECT subflow.id FROM task_run t JOIN flow_run subflow ON subflow.parent_task_run_id = t.id
+    WHERE t.workspace_id = $1 AND t.flow_run_id = ANY($2)
+)
+ORDER BY id FOR UPDATE
+"""
+
+
 async def delete_runs(transaction: Executor, workspace_id: UUID, ids: list[UUID]) -> list[UUID]:
     """Delete these flow runs; returns the ids that existed."""
+    await transaction.fetch(_LOCK, workspace_id, ids)
     deleted = await transaction.fetch(
-        "DELETE FROM flow_run WHERE workspace_id = $1 AND id = ANY($2) RETURNING id", workspace_id, sorted(ids)
+        "DELETE FROM flow_run WHERE workspace_id = $1 AND id = ANY($2) RETURNING id", workspace_id, ids
     )
     gone = [row["id"] for row in deleted]
     if gone:
@@ -22,11 +37,11 @@ async def delete_runs(transaction: Executor, workspace_id: UUID, ids: list[UUID]
 
 
 async def delete_runs_of_flows(transaction: Executor, workspace_id: UUID, flow_ids: list[UUID]) -> None:
-    deleted = await transaction.fetch(
-        "DELETE FROM flow_run WHERE workspace_id = $1 AND flow_id = ANY($2) RETURNING id", workspace_id, flow_ids
+    runs = await transaction.fetch(
+        "SELECT id FROM flow_run WHERE workspace_id = $1 AND flow_id = ANY($2)", workspace_id, flow_ids
     )
-    if deleted:
-        await _delete_dependents(transaction, workspace_id, [row["id"] for row in deleted])
+    if runs:
+        await delete_runs(transaction, workspace_id, [row["id"] for row in runs])
 
 
 async def delete_scheduled(

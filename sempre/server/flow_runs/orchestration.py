@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sempre.core.states import State
@@ -24,28 +24,50 @@ from sempre.server.errors import ObjectNotFound
 from sempre.server.flow_runs.state_events import event_parameters
 from sempre.server.flow_runs.statements import LOAD, write_transition
 from sempre.server.ids import new_id
-from sempre.server.orchestration import MAX_ATTEMPTS, Outcome, attempt, gave_up, inputs_at, slot_parameters
+from sempre.server.orchestration import (
+    MAX_ATTEMPTS,
+    Outcome,
+    attempt,
+    gave_up,
+    inputs_at,
+    result_parameters,
+    slot_parameters,
+)
 from sempre.server.scope import Scope
 from sempre.server.task_runs.orchestration import mirror_parameters, read_for_mirror
 
 __all__ = [
+    "Answer",
     "facts_of",
     "mirror_of",
     "policy_to_json",
-    "result_parameters",
     "run_of",
     "run_parameters",
     "set_flow_run_state",
 ]
 
 
+class Answer(NamedTuple):
+    """An input to store for a run with the state that lets it look for it."""
+
+    key: str
+    value: str
+
+
 async def set_flow_run_state(
-    scope: Scope, id: UUID, proposal: Proposal, policy: Policy = Policy.CORE, *, only_from: UUID | None = None
+    scope: Scope,
+    id: UUID,
+    proposal: Proposal,
+    policy: Policy = Policy.CORE,
+    *,
+    only_from: UUID | None = None,
+    answer: Answer | None = None,
 ) -> Outcome:
     """Propose a state for a flow run, and persist what the rules make of it.
 
     Two statements, whatever happens in them; lost races are decided again on what won. ``only_from``: do nothing
-    (ABORT) unless this is still the current state's id, for sweeps that act on what they saw.
+    (ABORT) unless this is still the current state's id, for sweeps that act on what they saw. ``answer``: stored if
+    the proposal is accepted, in the same commit.
 
     Raises ObjectNotFound for an unknown run, DatabaseUnavailable if the database is away.
     """
@@ -59,7 +81,8 @@ async def set_flow_run_state(
         decision = decide_flow_run(run, proposal, facts_of(row, scope), inputs_at(row["now"]), policy)
         if decision.write is None:
             return Outcome(decision.status, run.state, decision.reason, decision.delay_seconds)
-        if await _write(scope.db, scope.workspace_id, row, run, proposal, decision):
+        given = answer if decision.status is Status.ACCEPT else None
+        if await _write(scope.db, scope.workspace_id, row, run, proposal, decision, given):
             _announce(scope, row, decision.write.state)
             return Outcome(decision.status, decision.write.state, decision.reason, written=True)
     raise gave_up("flow run", id)
@@ -153,6 +176,7 @@ async def _write(
     run: FlowRun,
     proposal: Proposal,
     decision: Decision[FlowRunWrite],
+    answer: Answer | None,
 ) -> bool:
     write = decision.write
     assert write is not None
@@ -167,6 +191,8 @@ async def _write(
     }
     if result is not None:
         parameters.update(result_parameters(result))
+    if answer is not None:
+        parameters.update(answer_id=new_id(), answer_key=answer.key, answer_value=answer.value)
     mirror = await mirror_of(db, workspace_id, write)
     parameters.update(mirror or {})
     statement = write_transition(
@@ -175,17 +201,9 @@ async def _write(
         renew=write.take is not None and write.take.renew_only,
         free=write.release and row["holds_any_slot"],
         mirror=mirror is not None,
+        answer=answer is not None,
     )
     return await attempt(db, statement, parameters)
-
-
-def result_parameters(result: states.Result) -> dict[str, Any]:
-    return {
-        "artifact_id": new_id(),
-        "artifact_key": result.key,
-        "artifact_type": result.type,
-        "artifact_description": result.description,
-    }
 
 
 async def mirror_of(db: Executor, workspace_id: UUID, write: FlowRunWrite) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from sempre.server import lists
 from sempre.server.filters.relations import Filters, on_flow_runs
 from sempre.server.flow_runs.statements import SURROUNDING_JOINS, SURROUNDINGS
 
-__all__ = ["find", "merge_labels", "page", "state_history", "total", "update"]
+__all__ = ["find", "find_state", "merge_labels", "page", "state_history", "total", "update"]
 
 _FIND = f"""
 SELECT r.*, clock_timestamp() AS now, {SURROUNDINGS}
@@ -120,3 +120,7 @@ async def state_history(db: Executor, workspace_id: UUID, flow_run_id: UUID) -> 
         flow_run_id,
         workspace_id,
     )
+
+
+async def find_state(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
+    return await db.fetchrow("SELECT * FROM flow_run_state WHERE id = $1 AND workspace_id = $2", id, workspace_id)

@@ -1,13 +1,12 @@
 """Flow-run rows on their way to the wire."""
 
-from datetime import datetime
 from typing import Any
 
-from sempre.core.states import TERMINAL
 from sempre.db.pool import Record
 from sempre.server import states
+from sempre.server.estimates import estimates
 
-__all__ = ["estimates", "to_wire"]
+__all__ = ["to_wire"]
 
 _COPIED = (
     "id", "created", "updated", "name", "flow_id", "state_id", "deployment_id", "deployment_version", "work_queue_id",
@@ -16,8 +15,6 @@ _COPIED = (
     "start_time", "end_time", "total_run_time", "auto_scheduled", "infrastructure_document_id", "infrastructure_pid",
     "created_by", "work_pool_id", "work_pool_name", "job_variables",
 )  # fmt: skip
-
-_TERMINAL = frozenset(type.value for type in TERMINAL)
 
 
 def to_wire(row: Record) -> dict[str, Any]:
@@ -28,17 +25,3 @@ def to_wire(row: Record) -> dict[str, Any]:
     run["estimated_run_time"], run["estimated_start_time_delta"] = estimates(row, row["now"])
     run["state"] = states.row_to_wire(row, "state_")
     return run
-
-
-def estimates(row: Any, now: datetime) -> tuple[float, float]:
-    """Run time and lateness in seconds as of ``now``, from a row's or mapping's run columns."""
-    run_time: float = row["total_run_time"]
-    if row["state_type"] == "RUNNING":
-        run_time += (now - row["state_timestamp"]).total_seconds()
-    expected, start = row["expected_start_time"], row["start_time"]
-    delta = 0.0
-    if start is not None and expected is not None:
-        delta = max(0.0, (start - expected).total_seconds())
-    elif expected is not None and expected < now and row["state_type"] not in _TERMINAL:
-        delta = (now - expected).total_seconds()
-    return run_time, delta

@@ -63,8 +63,8 @@ run AS (
 _INSERT_RUN = Part("""
 run AS (
     INSERT INTO flow_run (
-        id, workspace_id, name, flow_id, deployment_id, deployment_version, work_queue_id, work_queue_name, flow_version,
-        parameters, idempotency_key, context, empirical_policy, tags, labels, parent_task_run_id,
+        id, workspace_id, name, flow_id, deployment_id, deployment_version, work_queue_id, work_queue_name,
+        flow_version, parameters, idempotency_key, context, empirical_policy, tags, labels, parent_task_run_id,
         infrastructure_document_id, job_variables, created_by, state_id, state_type, state_name, state_timestamp,
         state_message, state_data, state_details, run_count, start_time, end_time, expected_start_time,
         next_scheduled_start_time, total_run_time, created, updated
@@ -98,16 +98,34 @@ result AS (
     FROM run
 )""")
 
+# Answering the same question again replaces the answer.
+_ANSWER = Part("""
+answered AS (
+    INSERT INTO flow_run_input (id, workspace_id, flow_run_id, key, value)
+    SELECT :answer_id::uuid, run.workspace_id, run.id, :answer_key::text, :answer_value::text FROM run
+    ON CONFLICT (flow_run_id, key) DO UPDATE SET value = excluded.value, updated = clock_timestamp()
+)""")
+
 
 @cache
-def write_transition(*, result: bool, take: bool, renew: bool, free: bool, mirror: bool) -> Statement:
+def write_transition(
+    *, result: bool, take: bool, renew: bool, free: bool, mirror: bool, answer: bool = False
+) -> Statement:
     """The write of one transition; a row comes back iff it happened.
 
     ``result``: a persisted result. ``take``/``renew``: slots; when one was lost in the meantime SP001 is raised and
     everything undone. ``free``: slots given back. ``mirror``: the state forced onto the parent task run (SP001 too).
+    ``answer``: an input that the run reads once it is in this state.
     """
-    chosen = ((result, _RESULT), (take, TAKE_RUN_SLOTS), (renew, RENEW_RUN_SLOTS), (free, FREE_RUN_SLOTS))
-    return _assemble(_UPDATE_RUN, *(part for wanted, part in chosen if wanted), *((MIRROR_STATE,) if mirror else ()))
+    chosen = (
+        (result, _RESULT),
+        (take, TAKE_RUN_SLOTS),
+        (renew, RENEW_RUN_SLOTS),
+        (free, FREE_RUN_SLOTS),
+        (answer, _ANSWER),
+        (mirror, MIRROR_STATE),
+    )
+    return _assemble(_UPDATE_RUN, *(part for wanted, part in chosen if wanted))
 
 
 @cache

@@ -2,33 +2,28 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from sempre.server.scope import Scope
 from sempre.server.settings import Settings, describe
 
-__all__ = ["Beat", "Consumer", "Service"]
-
-Beat = Callable[[], None]
-
-
-class Consumer(Protocol):
-    """A service that runs all the time. ``run`` ends by cancellation only and calls ``beat`` after each round."""
-
-    async def run(self, beat: Beat) -> None: ...
+__all__ = ["Service"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """Either periodic (``run`` every ``interval`` seconds) or all the time (``consumer``)."""
+    """``run`` is one round, correct when every replica is in one at the same time.
+
+    It is called every ``interval`` seconds by whichever replica takes the turn; one that is ``continuous`` shares its
+    work out by itself, and every replica calls it again as soon as it returns, which must be within seconds.
+    """
 
     name: str
     description: str
     section: str  # of settings.services; its ``enabled`` switches the service
     enabled: Callable[[Settings], bool]
     interval: Callable[[Settings], float]
-    run: Callable[[Scope], Awaitable[None]] | None = None
-    consumer: Callable[[Scope], Consumer] | None = None
+    run: Callable[[Scope], Awaitable[None]]
+    continuous: bool = False
     longest_round: float = 300.0  # seconds after which a round in flight counts as hanging
 
     @property

@@ -25,12 +25,13 @@ from sempre.server.services.registry import enabled_services
 from sempre.server.services.service import Service
 from sempre.server.settings import Settings
 
-__all__ = ["ServiceFailed", "Supervisor", "run_services"]
+__all__ = ["ServiceFailed", "Supervisor"]
 
 log = logging.getLogger("sempre.services")
 
 _LOOK_SECONDS = 15.0  # longest sleep of a loop: a turn given back is noticed within this time
 _AWAY_SECONDS = 2.0  # between two looks at a database that is away
+_SHORTEST_SECONDS = 0.02  # between two starts of a continuous service that has nothing to do
 _LATE_SECONDS = 60.0  # beyond looking and working, before a loop counts as late
 _MOST_DEATHS = 6
 _RESTART_SECONDS = 1.0  # times the deaths so far, before a loop is run again
@@ -75,14 +76,14 @@ class Supervisor:
             self._beat(service)
             task = asyncio.create_task(self._keep(service), name=f"service-{service.name}")
             self._tasks.append(task)
-            if service.run is None:
+            if service.continuous:
                 self._consuming.append(task)
 
     async def stop(self) -> None:
         """Let rounds in flight end, for as long as the drain setting allows; cut the rest and give its turns back."""
         self._stopping.set()
         for task in self._consuming:
-            task.cancel()  # nothing is lost: what a consumer did commits with its cursor, or not at all
+            task.cancel()  # nothing is lost: what it did is committed with its cursor, or not at all
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._scope.settings.services.drain_seconds)
         for task in self._tasks:
@@ -128,8 +129,8 @@ class Supervisor:
                 await self._pause(_RESTART_SECONDS * deaths)
 
     async def _loop(self, service: Service) -> None:
-        if service.consumer is not None:
-            await service.consumer(self._scope).run(lambda: self._beat(service))
+        if service.continuous:
+            await self._again_and_again(service)
             return
         interval = service.interval(self._scope.settings)
         while not self._stopping.is_set():
@@ -139,9 +140,15 @@ class Supervisor:
             self._beat(service)
             await self._pause(min(interval if turn.taken else turn.wait, _LOOK_SECONDS))
 
+    async def _again_and_again(self, service: Service) -> None:
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            await service.run(self._scope)
+            self._beat(service)
+            await asyncio.sleep(max(0.0, _SHORTEST_SECONDS - (time.monotonic() - began)))
+
     async def _round(self, service: Service, interval: float) -> None:
         """One round. Raises DatabaseUnavailable; every other failure is recorded and answered with patience."""
-        assert service.run is not None
         began = time.monotonic()
         error: str | None = None
         self._rounds.add(service.name)
@@ -196,32 +203,3 @@ def _text(error: BaseException) -> str:
 def _end_process(failure: ServiceFailed) -> None:
     log.critical("ending this process: %s", failure)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-async def run_services(settings: Settings) -> None:
-    """A process of services alone: runs until cancelled (which SIGTERM and SIGINT do), then hands back what it holds.
-
-    Raises ServiceFailed when one of them keeps dying.
-    """
-    db, embedded = await open_database(settings)
-    doorbell = Doorbell(db)
-    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def fail(failure: ServiceFailed) -> None:
-        if not failed.done():
-            failed.set_exception(failure)
-
-    supervisor = Supervisor(Scope(db, settings, doorbell), on_failure=fail)
-    migration = asyncio.create_task(migrated(db, settings))
-    doorbell.start()
-    supervisor.start()
-    try:
-        await failed
-    finally:
-        await supervisor.stop()
-        migration.cancel()
-        await asyncio.gather(migration, return_exceptions=True)
-        await doorbell.stop()
-        await db.close()
-        if embedded is not None:
-            await asyncio.to_thread(embedded.release)

@@ -131,8 +131,8 @@ class LogsSettings:
     prefix: ClassVar[str] = "SERVER_LOGS_"
     compatible: ClassVar[tuple[str, ...]] = ("PREFECT_SERVER_LOGS_",)
 
-    stream_out_enabled: bool = setting(False, "Serve the logs/out websocket.")
-    stream_publishing_enabled: bool = setting(False, "Publish logs to the live feed.")
+    stream_out_enabled: bool = setting(True, "Serve the logs/out websocket.")
+    stream_publishing_enabled: bool = setting(True, "Publish logs to the live feed.")
     retention_seconds: float = setting(
         7776000.0, "How long logs are kept (90 days); whole days are dropped at once.", minimum=3600
     )

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sempre.core.states import StateDetails
+from sempre.core.states import State, StateDetails, StateType
 from sempre.core.transitions import decide_task_run
 from sempre.core.transitions.model import (
     CachedState,
     Policy,
     Proposal,
+    Status,
     TagLimit,
     TaskRun,
     TaskRunFacts,
@@ -22,8 +23,15 @@ from sempre.core.transitions.model import (
 from sempre.db.pool import Executor, Record
 from sempre.server import states
 from sempre.server.errors import ObjectNotFound
-from sempre.server.ids import new_id
-from sempre.server.orchestration import MAX_ATTEMPTS, Outcome, attempt, gave_up, inputs_at, slot_parameters
+from sempre.server.orchestration import (
+    MAX_ATTEMPTS,
+    Outcome,
+    attempt,
+    gave_up,
+    inputs_at,
+    result_parameters,
+    slot_parameters,
+)
 from sempre.server.scope import Scope
 from sempre.server.task_runs.statements import LOAD, LOAD_TAG_LIMITS, write_transition
 
@@ -31,9 +39,11 @@ __all__ = ["mirror_parameters", "policy_from_json", "read_for_mirror", "run_of",
 
 
 async def set_task_run_state(
-    scope: Scope, id: UUID, proposal: Proposal, policy: Policy = Policy.CORE
+    scope: Scope, id: UUID, proposal: Proposal, policy: Policy = Policy.CORE, *, only_from: UUID | None = None
 ) -> Outcome:
     """Propose a state for a task run, and persist what the rules make of it.
+
+    ``only_from``: do nothing (ABORT) unless this is still the current state's id, for sweeps that act on what they saw.
 
     Raises ObjectNotFound for an unknown run, DatabaseUnavailable if the database is away.
     """
@@ -44,6 +54,8 @@ async def set_task_run_state(
         if row is None:
             raise ObjectNotFound(f"Task run with id {id} not found")
         run = run_of(row)
+        if only_from is not None and (run.state is None or run.state.id != only_from):
+            return Outcome(Status.ABORT, run.state, "The run has moved on.")
         facts = await _facts(scope, row, run)
         decision = decide_task_run(run, proposal, facts, inputs_at(row["now"]), policy)
         if decision.write is None:
@@ -119,9 +131,7 @@ async def _facts(scope: Scope, row: Record, run: TaskRun) -> TaskRunFacts:
     if row["has_tag_limits"]:
         found = await scope.db.fetch(
             LOAD_TAG_LIMITS.sql,
-            *LOAD_TAG_LIMITS.bind(
-                id=run.id, workspace_id=scope.workspace_id, names=[f"tag:{tag}" for tag in run.tags]
-            ),
+            *LOAD_TAG_LIMITS.bind(id=run.id, workspace_id=scope.workspace_id, names=[f"tag:{tag}" for tag in run.tags]),
         )
         limits = tuple(
             TagLimit(
@@ -155,12 +165,12 @@ async def _facts(scope: Scope, row: Record, run: TaskRun) -> TaskRunFacts:
     )
 
 
-def _flow_run_state(row: Record) -> states.State | None:
+def _flow_run_state(row: Record) -> State | None:
     if row["parent_state_id"] is None:
         return None
-    return states.State(
+    return State(
         id=row["parent_state_id"],
-        type=states.StateType(row["parent_state_type"]),
+        type=StateType(row["parent_state_type"]),
         name=row["parent_state_name"],
         timestamp=row["parent_state_timestamp"],
         details=StateDetails.from_json(row["parent_state_details"]),
@@ -177,12 +187,7 @@ async def _write(scope: Scope, row: Record, write: TaskRunWrite) -> bool:
         **slot_parameters(write.take, "task_run"),
     }
     if result is not None:
-        parameters.update(
-            artifact_id=new_id(),
-            artifact_key=result.key,
-            artifact_type=result.type,
-            artifact_description=result.description,
-        )
+        parameters.update(result_parameters(result))
     if write.cache is not None:
         parameters["written_cache_key"], parameters["written_cache_expiration"] = write.cache
     statement = write_transition(

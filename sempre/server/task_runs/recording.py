@@ -86,8 +86,8 @@ checked AS MATERIALIZED (
 ),
 refused AS (
     INSERT INTO event_dead_letter (consumer, workspace_id, event_id, event, error)
-    SELECT :consumer::text, event.workspace_id, event.id, to_jsonb(event), problem
-    FROM checked JOIN event USING (seq) WHERE problem IS NOT NULL
+    SELECT :consumer::text, e.workspace_id, e.id, to_jsonb(e), problem
+    FROM checked JOIN event e USING (seq) WHERE problem IS NOT NULL
     ON CONFLICT DO NOTHING
 ),
 known AS MATERIALIZED (

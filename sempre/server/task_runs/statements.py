@@ -114,13 +114,18 @@ cached AS (
     SELECT run.workspace_id, :state_id::uuid, :written_cache_key::text, :written_cache_expiration::timestamptz FROM run
 )""")
 
-# A task run waits at most once on its queue; scheduled again, it waits anew.
+# A task run waits at most once on its queue; scheduled again, it waits anew. A retry is not handed out before its time:
+# the worker that got it would only hold a place for it.
 _ENQUEUE = Part("""
 enqueued AS (
-    INSERT INTO background_task (workspace_id, task_run_id, state_id, task_key, is_retry)
-    SELECT run.workspace_id, run.id, :state_id::uuid, run.task_key, :state_name::text = 'AwaitingRetry' FROM run
+    INSERT INTO background_task (workspace_id, task_run_id, state_id, task_key, is_retry, enqueued_at)
+    SELECT run.workspace_id, run.id, :state_id::uuid, run.task_key, retry.is_retry,
+        CASE WHEN retry.is_retry THEN coalesce(
+            (:state_details::jsonb ->> 'scheduled_time')::timestamptz, clock_timestamp()
+        ) ELSE clock_timestamp() END
+    FROM run CROSS JOIN (SELECT :state_name::text = 'AwaitingRetry' AS is_retry) retry
     ON CONFLICT (workspace_id, task_run_id) DO UPDATE SET
-        state_id = excluded.state_id, enqueued_at = clock_timestamp(), is_retry = excluded.is_retry,
+        state_id = excluded.state_id, enqueued_at = excluded.enqueued_at, is_retry = excluded.is_retry,
         claimed_by = NULL, claimed_until = NULL
 )""")
 

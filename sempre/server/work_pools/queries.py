@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, and_, case, func, literal_column, null, select
+from sqlalchemy import Integer, Select, literal_column, select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
@@ -20,6 +20,7 @@ __all__ = [
     "in_flight",
     "page",
     "queues_of",
+    "slots_in_use",
     "total",
     "update",
 ]
@@ -69,8 +70,8 @@ async def update(
     pool_id: UUID,
     changes: dict[str, Any],
     *,
-    paused: bool | None,
-    status_event: UUID,
+    paused: bool | None = None,
+    status_event: UUID | None = None,
 ) -> Record:
     """Write columns of a pool that this transaction has locked; ``changes`` maps column names to values.
 
@@ -129,9 +130,24 @@ async def forget_queues(transaction: Executor, queue_ids: list[UUID]) -> None:
     )
 
 
-async def concurrency_page(
-    db: Executor, pool_id: UUID, *, limit: int, offset: int
-) -> list[Record]:
+async def slots_in_use(db: Executor, workspace_id: UUID, name: str) -> Record | None:
+    """A pool's ``id``, ``concurrency_limit``, ``active_slots`` (limited or not) and ``queue_count``."""
+    return await db.fetchrow(
+        """
+        SELECT p.id, p.concurrency_limit,
+            (SELECT count(*) FROM work_queue q WHERE q.work_pool_id = p.id) AS queue_count,
+            (
+                SELECT count(*) FROM work_queue q JOIN flow_run r ON r.work_queue_id = q.id
+                WHERE q.work_pool_id = p.id AND r.state_type IN ('PENDING', 'RUNNING')
+            ) AS active_slots
+        FROM work_pool p WHERE p.workspace_id = $1 AND p.name = $2
+        """,
+        workspace_id,
+        name,
+    )
+
+
+async def concurrency_page(db: Executor, pool_id: UUID, *, limit: int, offset: int) -> list[Record]:
     """Queues by priority with the number of runs in each that hold a slot."""
     return await db.fetch(
         """

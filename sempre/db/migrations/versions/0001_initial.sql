@@ -52,7 +52,9 @@ CREATE TABLE concurrency_lease (
     workspace_id uuid NOT NULL,
     created timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz, -- null: ends with its holder, never with time
-    slots bigint NOT NULL DEFAULT 1,
+    slots bigint NOT NULL DEFAULT 1, -- of each limit
+    limit_ids uuid[] NOT NULL DEFAULT '{}',  -- limits it holds rows of concurrency_slot of
+    bucket_ids uuid[] NOT NULL DEFAULT '{}', -- limits that decay, whose level falls when it ends
     holder_type text,
     holder_id uuid
 );
@@ -270,6 +272,10 @@ CREATE INDEX flow_run_in_flight ON flow_run (work_queue_id, state_type)
     WHERE state_type IN ('PENDING', 'RUNNING', 'CANCELLING');
 CREATE INDEX flow_run_paused ON flow_run (id) WHERE state_type = 'PAUSED';
 CREATE INDEX flow_run_cancelling ON flow_run (state_timestamp) WHERE state_type = 'CANCELLING';
+CREATE INDEX flow_run_cancelled ON flow_run (end_time) WHERE state_type = 'CANCELLED';
+CREATE INDEX flow_run_live_subflows ON flow_run (id)
+    WHERE parent_task_run_id IS NOT NULL
+        AND state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING');
 
 CREATE TABLE flow_run_state (
     id uuid PRIMARY KEY,
@@ -336,6 +342,8 @@ CREATE UNIQUE INDEX task_run_natural_key_alone ON task_run (workspace_id, task_k
 CREATE INDEX task_run_expected ON task_run (workspace_id, expected_start_time);
 CREATE INDEX task_run_started ON task_run (workspace_id, start_time);
 CREATE INDEX task_run_ended ON task_run (workspace_id, end_time);
+CREATE INDEX task_run_live ON task_run (flow_run_id)
+    WHERE state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING');
 
 CREATE TABLE task_run_state (
     workspace_id uuid NOT NULL,

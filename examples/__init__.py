@@ -1,0 +1,1 @@
+"""Examples that run against a Sempre server; see README.md here."""

@@ -1,0 +1,170 @@
+"""``/artifacts``: what runs leave behind, and for every key the latest of it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body
+from starlette.responses import Response
+
+from sempre.db.pool import Record
+from sempre.schemas.artifacts import Artifact, ArtifactCollection, ArtifactCreate, ArtifactUpdate
+from sempre.schemas.filters.artifacts import ArtifactCollectionFilter, ArtifactFilter
+from sempre.schemas.filters.deployments import DeploymentFilter
+from sempre.schemas.filters.flow_runs import FlowRunFilter
+from sempre.schemas.filters.flows import FlowFilter
+from sempre.schemas.filters.task_runs import TaskRunFilter
+from sempre.schemas.sorting import ArtifactCollectionSort, ArtifactSort
+from sempre.server import lists
+from sempre.server.artifacts import queries
+from sempre.server.artifacts.filters import ArtifactFilters
+from sempre.server.errors import NotFound
+from sempre.server.events.emit import ServerEvent, emit, named, resource
+from sempre.server.lists import Limit, Offset
+from sempre.server.responses import JSON, no_content
+from sempre.server.scope import ScopeDep
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/artifacts", tags=["Artifacts"])
+
+_NOT_FOUND = "Artifact not found."
+
+
+@router.post("/", status_code=201, response_model=Artifact)
+async def create_artifact(scope: ScopeDep, artifact: ArtifactCreate) -> Response:
+    """Create an artifact; with a key (an empty one counts) it becomes the latest of that key."""
+    values = {name: getattr(artifact, name) for name in ArtifactCreate.model_fields}
+    async with scope.db.transaction() as transaction:
+        created = await queries.create(transaction, scope.workspace_id, values)
+        if created["key"] is not None:
+            collection = await queries.collect(transaction, scope.workspace_id, created)
+            change = "created" if collection["new"] else "updated"
+            await emit(transaction, scope.workspace_id, _event(change, collection))
+    if created["key"] is not None:
+        scope.doorbell.ring("events")
+    return JSON(dict(created), 201)
+
+
+@router.get("/{id:uuid}", response_model=Artifact)
+async def read_artifact(scope: ScopeDep, id: UUID) -> Response:
+    return _found(await queries.find(scope.db, scope.workspace_id, id))
+
+
+@router.get("/{key}/latest", response_model=Artifact)
+async def read_latest_artifact(scope: ScopeDep, key: str) -> Response:
+    """The latest content of a key. The id is the collection's, which stays the same from version to version."""
+    return _found(await queries.find_collection(scope.db, scope.workspace_id, key))
+
+
+@router.post("/filter", response_model=list[Artifact])
+async def read_artifacts(
+    scope: ScopeDep,
+    sort: Annotated[ArtifactSort, Body()] = ArtifactSort.ID_DESC,
+    limit: Limit = None,
+    offset: Offset = 0,
+    artifacts: ArtifactFilter | None = None,
+    flow_runs: FlowRunFilter | None = None,
+    task_runs: TaskRunFilter | None = None,
+    flows: FlowFilter | None = None,
+    deployments: DeploymentFilter | None = None,
+) -> Response:
+    """The artifacts that match, all versions, one page of them."""
+    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
+    rows = await queries.page(
+        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
+    )
+    return JSON([dict(row) for row in rows])
+
+
+@router.post("/latest/filter", response_model=list[ArtifactCollection])
+async def read_latest_artifacts(
+    scope: ScopeDep,
+    sort: Annotated[ArtifactCollectionSort, Body()] = ArtifactCollectionSort.ID_DESC,
+    limit: Limit = None,
+    offset: Offset = 0,
+    artifacts: ArtifactCollectionFilter | None = None,
+    flow_runs: FlowRunFilter | None = None,
+    task_runs: TaskRunFilter | None = None,
+    flows: FlowFilter | None = None,
+    deployments: DeploymentFilter | None = None,
+) -> Response:
+    """The latest artifact of each key that matches, with the collection's id and ``latest_id``."""
+    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
+    rows = await queries.collections_page(
+        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
+    )
+    return JSON([dict(row) for row in rows])
+
+
+@router.post("/count")
+async def count_artifacts(
+    scope: ScopeDep,
+    artifacts: ArtifactFilter | None = None,
+    flow_runs: FlowRunFilter | None = None,
+    task_runs: TaskRunFilter | None = None,
+    flows: FlowFilter | None = None,
+    deployments: DeploymentFilter | None = None,
+) -> int:
+    """How many artifacts the filters match."""
+    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
+    return await queries.total(scope.db, scope.workspace_id, filters)
+
+
+@router.post("/latest/count")
+async def count_latest_artifacts(
+    scope: ScopeDep,
+    artifacts: ArtifactCollectionFilter | None = None,
+    flow_runs: FlowRunFilter | None = None,
+    task_runs: TaskRunFilter | None = None,
+    flows: FlowFilter | None = None,
+    deployments: DeploymentFilter | None = None,
+) -> int:
+    """How many keys the filters match."""
+    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
+    return await queries.collections_total(scope.db, scope.workspace_id, filters)
+
+
+@router.patch("/{id:uuid}", status_code=204)
+async def update_artifact(scope: ScopeDep, id: UUID, artifact: ArtifactUpdate) -> Response:
+    """Write the fields that were sent; the latest of a key shows in its collection too."""
+    async with scope.db.transaction() as transaction:
+        await queries.hold_collection(transaction, scope.workspace_id, id)
+        if not await queries.update(transaction, scope.workspace_id, id, artifact.sent()):
+            raise NotFound(_NOT_FOUND)
+    return no_content()
+
+
+@router.delete("/{id:uuid}", status_code=204)
+async def delete_artifact(scope: ScopeDep, id: UUID) -> Response:
+    """Delete an artifact; after the latest of a key the newest one left takes its place."""
+    async with scope.db.transaction() as transaction:
+        await queries.hold_collection(transaction, scope.workspace_id, id)
+        deleted = await queries.delete(transaction, scope.workspace_id, id)
+        if deleted is None:
+            raise NotFound(_NOT_FOUND)
+        if deleted["key"] is not None:
+            collection = await queries.repoint(transaction, scope.workspace_id, deleted["key"], id)
+            if collection is not None:
+                change = "deleted" if collection["gone"] else "updated"
+                await emit(transaction, scope.workspace_id, _event(change, collection))
+    scope.doorbell.ring("events")
+    return no_content()
+
+
+def _found(row: Record | None) -> Response:
+    if row is None:
+        raise NotFound(_NOT_FOUND)
+    return JSON(dict(row))
+
+
+def _event(change: str, collection: Record) -> ServerEvent:
+    runs = (("flow-run", collection["flow_run_id"]), ("task-run", collection["task_run_id"]))
+    return ServerEvent(
+        event=f"prefect.artifact-collection.{change}",
+        resource=resource("artifact-collection", collection["id"], collection["key"]),
+        related=[
+            named("latest", "artifact", collection["latest_id"]),
+            *(named(kind, kind, id) for kind, id in runs if id is not None),
+        ],
+        payload={name: collection[name] for name in ("key", "type", "data", "description")},
+    )

@@ -1,0 +1,25 @@
+"""``/task_workers``: who is connected to run background tasks."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from starlette.responses import Response
+
+from sempre.schemas.task_runs import TaskWorkerFilter, TaskWorkerResponse
+from sempre.server.background_tasks import queries
+from sempre.server.responses import JSON
+from sempre.server.scope import ScopeDep
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/task_workers", tags=["Task Workers"])
+
+
+@router.post("/filter", response_model=list[TaskWorkerResponse])
+async def read_task_workers(
+    scope: ScopeDep, task_worker_filter: Annotated[TaskWorkerFilter | None, Body(embed=True)] = None
+) -> Response:
+    """Task workers connected to any API server; with keys, those that serve at least one of the tasks."""
+    task_keys = task_worker_filter.task_keys if task_worker_filter else []
+    found = await queries.workers(scope.db, scope.workspace_id, task_keys)
+    return JSON([dict(row) for row in found])

@@ -1,0 +1,183 @@
+"""How a request becomes the arguments of its handler.
+
+The framework resolves parameters for every shape an API could have; that is most of what a small request costs. Ours
+have few shapes: the scope, ids and names in the path, one model or several embedded parameters in the body. Where a
+handler takes only those, a well-formed request goes straight to it; whatever is unusual (another content type, a query,
+anything invalid) takes the framework's road, whose errors are the protocol's.
+"""
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+from fastapi._compat import ModelField
+from fastapi.routing import APIRoute
+from starlette.convertors import UUIDConvertor
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from sempre.server.responses import JSON
+from sempre.server.scope import request_scope
+
+__all__ = ["BodyRoute"]
+
+_Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class BodyRoute(APIRoute):
+    """A route of the protocol. A null for an optional embedded parameter is no value, and a null body has none."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        arguments = _Arguments.of(self)
+        if arguments is not None:
+            self.app = _Direct(arguments, self.endpoint, otherwise=self.app, status_code=self.status_code or 200)
+
+    def get_route_handler(self) -> _Handle:
+        handler = super().get_route_handler()
+        if not self._embed_body_fields:
+            return handler
+        optional = _optional(self)
+
+        async def handle(request: Request) -> Response:
+            return await handler(_Embedding(request, optional))
+
+        return handle
+
+
+def _optional(route: APIRoute) -> frozenset[str]:
+    return frozenset(field.alias for field in route.dependant.body_params if not field.field_info.is_required())
+
+
+def _given(body: Mapping[str, Any], optional: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if value is not None or key not in optional}
+
+
+class _Embedding(Request):
+    """The framework would hold a null against the parameter's type (spec/api 3)."""
+
+    def __init__(self, request: Request, optional: frozenset[str]) -> None:
+        super().__init__(request.scope, request.receive)
+        self._optional = optional
+
+    async def json(self) -> Any:
+        body = await super().json()
+        if body is None:
+            return {}
+        return _given(body, self._optional) if isinstance(body, dict) else body
+
+
+class _Arguments:
+    """Makes the arguments of one handler from a well-formed request."""
+
+    def __init__(self, route: APIRoute, scope_name: str | None) -> None:
+        self._scope_name = scope_name
+        self._path = tuple(field.name for field in route.dependant.path_params)
+        self._headers = tuple(route.dependant.header_params)
+        self._fields = tuple(route.dependant.body_params)
+        self._embedded = route._embed_body_fields
+        self._optional = _optional(route)
+
+    @classmethod
+    def of(cls, route: APIRoute) -> "_Arguments | None":
+        """For handlers of the plain shapes only."""
+        dependant = route.dependant
+        if dependant.query_params or dependant.cookie_params or len(dependant.dependencies) > 1:
+            return None
+        scope_name = None
+        for dependency in dependant.dependencies:
+            if dependency.call is not request_scope:
+                return None
+            scope_name = dependency.name
+        fields = (*dependant.path_params, *dependant.header_params, *dependant.body_params)
+        if set(inspect.signature(route.endpoint).parameters) - {scope_name, *(field.name for field in fields)}:
+            return None
+        plain = all(_is_plain(route, field) for field in dependant.path_params)
+        return cls(route, scope_name) if plain else None
+
+    async def make(self, request: Request) -> dict[str, Any] | None:
+        """The arguments, or ``None`` for a request that is not that well-formed."""
+        arguments: dict[str, Any] = {}
+        if self._scope_name is not None:
+            arguments[self._scope_name] = await request_scope(request)
+        for name in self._path:
+            arguments[name] = request.path_params[name]
+        for field in self._headers:
+            sent = request.headers.get(field.alias)
+            if sent is None:
+                arguments[field.name] = field.get_default()
+            elif not self._take(field, sent, arguments):
+                return None
+        return arguments if not self._fields or self._read(await request.body(), request, arguments) else None
+
+    def _read(self, body: bytes, request: Request, arguments: dict[str, Any]) -> bool:
+        if body and not request.headers.get("content-type", "").startswith("application/json"):
+            return False
+        try:
+            content = orjson.loads(body) if body else None
+            if self._embedded:
+                content = {} if content is None else content
+                return isinstance(content, dict) and self._read_embedded(_given(content, self._optional), arguments)
+            (field,) = self._fields
+            return self._take(field, content, arguments)
+        except orjson.JSONDecodeError:
+            return False
+
+    def _read_embedded(self, content: dict[str, Any], arguments: dict[str, Any]) -> bool:
+        for field in self._fields:
+            if field.alias in content:
+                if not self._take(field, content[field.alias], arguments):
+                    return False
+            elif field.field_info.is_required():
+                return False
+            else:
+                arguments[field.name] = field.get_default()
+        return True
+
+    def _take(self, field: ModelField, value: Any, arguments: dict[str, Any]) -> bool:
+        arguments[field.name], errors = field.validate(value, {}, loc=("body",))
+        return not errors
+
+
+def _is_plain(route: APIRoute, field: ModelField) -> bool:
+    """Whether the path's own conversion is all there is to do."""
+    annotation = field.field_info.annotation
+    return annotation is str or (
+        annotation is UUID and isinstance(route.param_convertors.get(field.alias), UUIDConvertor)
+    )
+
+
+class _Direct:
+    """The straight road to a handler."""
+
+    def __init__(
+        self, arguments: _Arguments, endpoint: Callable[..., Any], *, otherwise: Any, status_code: int
+    ) -> None:
+        self._arguments = arguments
+        self._endpoint = endpoint
+        self._otherwise = otherwise
+        self._status_code = status_code
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        arguments = await self._arguments.make(request)
+        if arguments is None:
+            await self._otherwise(scope, _again(request, receive), send)
+            return
+        answer = await self._endpoint(**arguments)
+        response = answer if isinstance(answer, Response) else JSON(answer, self._status_code)
+        await response(scope, receive, send)
+
+
+def _again(request: Request, receive: Receive) -> Receive:
+    """The body that was read, for whoever reads it next."""
+    pending = [{"type": "http.request", "body": request._body, "more_body": False}] if hasattr(request, "_body") else []
+
+    async def replay() -> Any:
+        return pending.pop() if pending else await receive()
+
+    return replay

@@ -1,0 +1,30 @@
+"""Deleting deployments, with what waits for them; runs that have begun stay, and so does their link."""
+
+from uuid import UUID
+
+from sempre.server.deployments import limits, queries
+from sempre.server.deployments.events import deployment_event
+from sempre.server.events.emit import emit
+from sempre.server.flow_runs.deletion import delete_scheduled
+from sempre.server.scope import Scope
+
+__all__ = ["delete_deployments"]
+
+
+async def delete_deployments(scope: Scope, ids: list[UUID]) -> list[UUID]:
+    """Returns the ids that existed."""
+    async with scope.db.transaction() as transaction:
+        rows = await queries.find_many(transaction, scope.workspace_id, ids)
+        # The rows go first: from then on no scheduler adds runs, and those it has added are seen below.
+        deleted = await queries.delete(transaction, scope.workspace_id, [row["id"] for row in rows])
+        if deleted:
+            await delete_scheduled(
+                transaction, scope.workspace_id, deleted, auto_only=False, future_only=False
+            )
+            await limits.delete_own(transaction, scope.workspace_id, deleted)
+            gone = set(deleted)
+            made = (deployment_event("deleted", row) for row in rows if row["id"] in gone)
+            await emit(transaction, scope.workspace_id, *made)
+    if deleted:
+        scope.doorbell.ring("events")
+    return deleted

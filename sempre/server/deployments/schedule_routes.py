@@ -1,0 +1,80 @@
+"""``/deployments/{id}/schedules``: a deployment's schedules one by one.
+
+None of this touches the deployment itself; the scheduler notices changed schedules by their own times.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Body
+from starlette.responses import Response
+
+from sempre.db.pool import Record
+from sempre.schemas.deployments import DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
+from sempre.server.deployments import schedules
+from sempre.server.deployments.rows import schedule_to_wire
+from sempre.server.deployments.schedule_plan import new_schedule, patch_of
+from sempre.server.errors import Conflict, NotFound
+from sempre.server.responses import JSON, no_content
+from sempre.server.scope import Scope, ScopeDep
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/deployments", tags=["Deployments"])
+
+_SLUG_TAKEN = "Schedule slugs must be unique within a deployment."
+
+
+@router.get("/{id:uuid}/schedules", response_model=list[DeploymentSchedule])
+async def read_deployment_schedules(scope: ScopeDep, id: UUID) -> Response:
+    """The deployment's schedules, the last changed first."""
+    return JSON([schedule_to_wire(row) for row in await _schedules(scope, id)])
+
+
+@router.post("/{id:uuid}/schedules", response_model=list[DeploymentSchedule], status_code=201)
+async def create_deployment_schedules(
+    scope: ScopeDep, id: UUID, schedules_: Annotated[list[DeploymentScheduleCreate], Body(alias="schedules")]
+) -> Response:
+    """Add schedules to the deployment."""
+    await _schedules(scope, id)
+    now = datetime.now(UTC)
+    new = [new_schedule(schedule, now, keep_maximum=True) for schedule in schedules_]
+    try:
+        made = await schedules.insert(scope.db, scope.workspace_id, id, new)
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(_SLUG_TAKEN) from error
+    return JSON([schedule_to_wire(row) for row in made], 201)
+
+
+@router.patch("/{id:uuid}/schedules/{schedule_id:uuid}", status_code=204)
+async def update_deployment_schedule(
+    scope: ScopeDep, id: UUID, schedule_id: UUID, schedule: DeploymentScheduleUpdate
+) -> Response:
+    """Change a schedule; the runs it has planned are removed and planned anew."""
+    await _schedules(scope, id)
+    change = patch_of(schedule_id, schedule, datetime.now(UTC))
+    async with scope.db.transaction() as transaction:
+        if not await schedules.patch(transaction, id, [change]):
+            raise NotFound("Schedule not found.")
+        await schedules.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=True)
+    return no_content()
+
+
+@router.delete("/{id:uuid}/schedules/{schedule_id:uuid}", status_code=204)
+async def delete_deployment_schedule(scope: ScopeDep, id: UUID, schedule_id: UUID) -> Response:
+    """Delete a schedule and the runs it has planned, late ones included."""
+    await _schedules(scope, id)
+    async with scope.db.transaction() as transaction:
+        if not await schedules.delete(transaction, scope.workspace_id, id, schedule_id):
+            raise NotFound("Schedule not found.")
+        await schedules.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=False)
+    return no_content()
+
+
+async def _schedules(scope: Scope, deployment_id: UUID) -> list[Record]:
+    found = await schedules.list_of(scope.db, scope.workspace_id, deployment_id)
+    if found is None:
+        raise NotFound("Deployment not found.")
+    return found

@@ -1,0 +1,189 @@
+"""The event filter as SQL over the table ``event``.
+
+Lists travel as arrays, so a statement's text depends on the shape of the filter alone. Criteria on ids come in a form
+the indexes know; the others narrow what those, or the window of time, leave.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, and_, any_, column, false, func, literal, not_, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from sempre.core import text_search
+from sempre.core.event_patterns import is_negated, to_like, to_like_prefix
+from sempre.db.tables import event
+from sempre.schemas.filters.events import (
+    EventAnyResourceFilter,
+    EventFilter,
+    EventNameFilter,
+    EventRelatedFilter,
+    EventResourceFilter,
+)
+from sempre.schemas.resources import ID, ROLE, ResourceSpecification
+from sempre.server.filters.conditions import Condition, among
+
+__all__ = ["event_conditions"]
+
+_c = event.c
+
+
+def event_conditions(filter: EventFilter, workspace_id: UUID) -> Condition:
+    """Everything but ``order`` and ``resource.distinct``, which are not about single events."""
+    return and_(*_conditions(filter, workspace_id))
+
+
+def _conditions(filter: EventFilter, workspace_id: UUID) -> Iterator[Condition]:
+    yield _c.workspace_id == workspace_id
+    yield _c.occurred >= filter.occurred.since
+    yield _c.occurred <= filter.occurred.until
+    if filter.event:
+        yield from _names(filter.event)
+    if filter.resource:
+        yield from _primary(filter.resource)
+    for related in _each(filter.related):
+        yield from _related(related)
+    for resource in _each(filter.any_resource):
+        yield from _any_resource(resource)
+    if filter.id.id:
+        yield from among(_c.id, filter.id.id)
+    if filter.text:
+        yield from _text(filter.text.query)
+
+
+def _each(given: Any) -> list[Any]:
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
+
+
+def _names(names: EventNameFilter) -> Iterator[Condition]:
+    if names.prefix:
+        yield or_(*(_c.event.like(to_like_prefix(prefix)) for prefix in names.prefix))
+    for prefix in names.exclude_prefix or ():
+        yield _c.event.not_like(to_like_prefix(prefix))
+    if names.name:
+        yield from among(_c.event, names.name)
+    if names.exclude_name:
+        yield not_(_c.event == any_(_texts(names.exclude_name)))
+
+
+def _primary(wanted: EventResourceFilter) -> Iterator[Condition]:
+    if wanted.id:
+        yield from among(_c.resource_id, wanted.id)
+    if wanted.id_prefix:
+        yield _starts_with_any(_c.resource_id, wanted.id_prefix)
+    yield from _labels(_c.resource, wanted.labels)
+
+
+def _related(wanted: EventRelatedFilter) -> Iterator[Condition]:
+    """One related resource meets all of it. The primary one is looked at too if roles are asked for: its role is ""."""
+    if wanted.id:
+        yield _c.resource_ids.overlap(_texts(wanted.id))
+    if wanted.resources_in_roles:
+        yield _c.resource_ids.overlap(_texts([id for id, _ in wanted.resources_in_roles]))
+
+    def criteria(labels: ColumnElement[Any], role: ColumnElement[Any]) -> Iterator[Condition]:
+        if wanted.id:
+            yield from among(_label(labels, ID), wanted.id)
+        if wanted.role:
+            yield role == any_(_texts(wanted.role))
+        if wanted.resources_in_roles:
+            yield or_(*(and_(_label(labels, ID) == id, role == r) for id, r in wanted.resources_in_roles))
+        yield from _labels(labels, wanted.labels, role)
+
+    related, role = _elements(_c.related)
+    conditions = list(criteria(related, role))
+    if not conditions:
+        return
+    found: Condition = _some_element(_c.related, conditions)
+    if wanted.role:
+        found = or_(found, and_(*criteria(_c.resource, literal("", Text))))
+    yield found
+
+
+def _any_resource(wanted: EventAnyResourceFilter) -> Iterator[Condition]:
+    """The primary resource or one related resource meets all of it."""
+    if wanted.id:
+        yield _c.resource_ids.overlap(_texts(wanted.id))
+        if not wanted.id_prefix and not wanted.labels:
+            return
+
+    def criteria(labels: ColumnElement[Any], role: ColumnElement[Any]) -> Iterator[Condition]:
+        if wanted.id:
+            yield from among(_label(labels, ID), wanted.id)
+        if wanted.id_prefix:
+            yield _starts_with_any(_label(labels, ID), wanted.id_prefix)
+        yield from _labels(labels, wanted.labels, role)
+
+    related, role = _elements(_c.related)
+    conditions = list(criteria(related, role))
+    if conditions:
+        primary = and_(*criteria(_c.resource, literal("", Text)))
+        yield or_(primary, _some_element(_c.related, conditions))
+
+
+_ELEMENT = "related_resource"
+
+
+def _elements(array: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    element: ColumnElement[Any] = column(_ELEMENT, JSONB)
+    return element, _label(element, ROLE)
+
+
+def _some_element(array: ColumnElement[Any], conditions: Sequence[Condition]) -> Condition:
+    elements = func.jsonb_array_elements(array).table_valued(column(_ELEMENT, JSONB), name="related_resources")
+    elements = elements.render_derived()
+    return select(literal(1)).select_from(elements).where(*conditions).correlate(event).exists()
+
+
+def _label(labels: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    text: ColumnElement[Any] = labels[name].astext
+    return text
+
+
+def _labels(
+    labels: ColumnElement[Any], wanted: ResourceSpecification | None, role: ColumnElement[Any] | None = None
+) -> Iterator[Condition]:
+    """The labels of a specification. With ``role`` given, the role is compared as it stands, without globs."""
+    for name, patterns in (wanted.patterns() if wanted else {}).items():
+        if name == ROLE and role is not None:
+            yield or_(false(), *(role != p[1:] if is_negated(p) else role == p for p in patterns))
+        else:
+            value = _label(labels, name)
+            yield or_(false(), *(_matches(value, pattern) for pattern in patterns))
+
+
+def _matches(value: ColumnElement[Any], pattern: str) -> Condition:
+    body = pattern[1:] if is_negated(pattern) else pattern
+    if "*" not in body and "?" not in body:
+        return value != body if is_negated(pattern) else value == body
+    like = to_like(pattern)
+    return value.not_like(like) if is_negated(pattern) else value.like(like)
+
+
+def _starts_with_any(text: ColumnElement[Any], prefixes: Sequence[str]) -> Condition:
+    return or_(*(text.like(to_like_prefix(prefix)) for prefix in prefixes))
+
+
+def _text(query: str) -> Iterator[Condition]:
+    terms = text_search.parse(query)
+    if terms.is_blank:
+        return
+    haystack = func.concat_ws(
+        literal(" ", Text), _c.event, *(col.cast(Text) for col in (_c.resource, _c.related, _c.payload))
+    )
+
+    def contains(term: str) -> Condition:
+        return haystack.ilike("%" + to_like_prefix(term))
+
+    yield or_(*map(contains, terms.include)) if terms.include else true()
+    for term in terms.exclude:
+        yield not_(contains(term))
+    for term in terms.required:
+        yield contains(term)
+
+
+def _texts(values: Sequence[str]) -> ColumnElement[Any]:
+    return literal(list(values), ARRAY(Text))

@@ -1,0 +1,97 @@
+"""Run histories: how many runs of each state were expected to start in each of a row of equal intervals."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Table, and_, cast, extract, func, literal, select
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from sempre.db.compile import compiled
+from sempre.db.pool import Executor
+from sempre.server.errors import Unprocessable
+from sempre.server.estimates import lateness, run_time
+from sempre.server.filters.conditions import Condition
+
+__all__ = ["Intervals", "intervals_of", "read_history"]
+
+MAX_INTERVALS = 500
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """``count`` intervals of length ``step`` from ``start``, each without its end."""
+
+    start: datetime
+    step: timedelta
+    count: int
+
+    @property
+    def end(self) -> datetime:
+        return self.start + self.count * self.step
+
+
+def intervals_of(start: datetime, end: datetime, step: timedelta) -> Intervals:
+    """As many as it takes to cover ``start .. end``, at most the first 500; the last may reach past ``end``.
+
+    Raises Unprocessable for a step below one second.
+    """
+    if step < timedelta(seconds=1):
+        raise Unprocessable("History interval must not be less than 1 second.")
+    intervals = Intervals(start, step, min(max(0, -((start - end) // step)), MAX_INTERVALS))
+    try:
+        _ = intervals.end
+    except OverflowError:
+        raise Unprocessable("The last history interval must end before the year 10000.") from None
+    return intervals
+
+
+async def read_history(db: Executor, runs: Table, condition: Condition, intervals: Intervals) -> list[dict[str, Any]]:
+    """The histories of the ``runs`` (flow or task runs) that satisfy ``condition``; intervals without runs included."""
+    history = [
+        {
+            "interval_start": intervals.start + number * intervals.step,
+            "interval_end": intervals.start + (number + 1) * intervals.step,
+            "states": [],
+        }
+        for number in range(intervals.count)
+    ]
+    if not history:
+        return []
+    sql, arguments = compiled(_counted(runs, condition, intervals))
+    for row in await db.fetch(sql, *arguments):
+        state = dict(row)
+        history[state.pop("number")]["states"].append(state)  # type: ignore[attr-defined]
+    return history
+
+
+def _counted(runs: Table, condition: Condition, intervals: Intervals) -> Any:
+    start = literal(intervals.start, TIMESTAMP(timezone=True))
+    end = literal(intervals.end, TIMESTAMP(timezone=True))
+    step = literal(intervals.step // _MICROSECOND, BigInteger)
+    run = runs.c
+    passed = cast(extract("epoch", run.expected_start_time - start) * 1_000_000, BigInteger)
+    placed = (
+        select(
+            (passed // step).label("number"),
+            run.state_type,
+            run.state_name,
+            run_time(run).label("run_time"),
+            lateness(run).label("lateness"),
+        )
+        .where(and_(condition, run.expected_start_time >= start, run.expected_start_time < end))
+        .where(run.state_type.is_not(None))
+        .subquery()
+    )
+    c = placed.c
+    return select(
+        c.number,
+        c.state_type,
+        c.state_name,
+        func.count().label("count_runs"),
+        # Clocks of clients differ: a run may seem to have ended before it began.
+        func.sum(func.greatest(c.run_time, 0.0)).label("sum_estimated_run_time"),
+        func.sum(func.greatest(c.lateness, 0.0)).label("sum_estimated_lateness"),
+    ).group_by(c.number, c.state_type, c.state_name)

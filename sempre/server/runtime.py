@@ -1,0 +1,34 @@
+"""What an API process keeps running beside its requests: the event writer, the note of polls, the ends of the logs."""
+
+from sempre.server.deployments.readiness import Readiness
+from sempre.server.events import stream as event_stream
+from sempre.server.events.writer import EventWriter
+from sempre.server.feed.tail import Tail
+from sempre.server.logs import stream as log_stream
+from sempre.server.scope import Scope
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """``events`` takes client events in; ``event_tail`` and ``log_tail`` feed the streaming websockets; ``readiness``
+    notes what is polled."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.readiness = Readiness(scope)
+        self.events = EventWriter(scope.db, scope.doorbell, scope.settings.services.event_persister)
+        self.event_tail = Tail(
+            scope.db, scope.doorbell, table="event", topic="events", encode=event_stream.encode_message
+        )
+        self.log_tail = Tail(scope.db, scope.doorbell, table="log", topic="logs", encode=log_stream.encode_message)
+
+    async def start(self) -> None:
+        self.events.start()
+        self.readiness.start()
+
+    async def stop(self) -> None:
+        """Write what was taken in, then end the feeds."""
+        await self.readiness.stop()
+        await self.events.stop()
+        await self.event_tail.stop()
+        await self.log_tail.stop()

@@ -1,0 +1,23 @@
+"""``/templates/validate``: whether a template may be stored."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from starlette.responses import Response
+
+from sempre.core.templates import validate_template
+from sempre.server.responses import JSON, no_content
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Templates"])
+
+
+@router.post("/automations/templates/validate", status_code=204, deprecated=True)
+@router.post("/templates/validate", status_code=204)
+async def validate(template: Annotated[str, Body()] = "") -> Response:
+    """Check the syntax and the loops of a template, which is the body itself, a JSON string."""
+    problem = validate_template(template)
+    if problem is None:
+        return no_content()
+    return JSON({"error": {"line": problem.line, "message": problem.message, "source": problem.source}}, 422)
