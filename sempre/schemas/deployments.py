@@ -73,7 +73,7 @@ class DeploymentScheduleCreate(ActionModel):
 
 
 class DeploymentScheduleUpdate(ActionModel):
-    """``replaces`` names the slug that ``slug`` takes the place of. ``parameters`` are written even when absent."""
+    """``replaces`` names the slug that ``slug`` takes the place of. What is null or absent stays as it is."""
 
     active: bool | None = None
     schedule: Schedule | None = None

@@ -15,15 +15,19 @@ from sempre.server.scope import Scope
 __all__ = ["Limit", "Offset", "PageNumber", "bounded", "count", "fetch", "null_as", "page_of"]
 
 
-
 def null_as(default: object) -> BeforeValidator:
-    """Clients send null for what they leave to the server: ``Annotated[Sort, null_as(Sort.X), Body()] = Sort.X``."""
+    """Clients send null for what they leave to the server: ``Annotated[Sort, Body(), null_as(Sort.X)] = Sort.X``."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+def null_means(default: Any) -> BeforeValidator:
+    """For a body parameter beside others: null is the same as leaving it out."""
     return BeforeValidator(lambda value: default if value is None else value)
 
 
 Limit = Annotated[int | None, Body(description="Page size; null or absent: the server's default")]
-Offset = Annotated[int, null_as(0), Body(ge=0)]
-PageNumber = Annotated[int, null_as(1), Body(ge=1)]
+Offset = Annotated[int, Body(ge=0), null_as(0)]
+PageNumber = Annotated[int, Body(ge=1), null_as(1)]
 
 
 def bounded(scope: Scope, limit: int | None) -> int:

@@ -1,5 +1,6 @@
 """What flow-run and task-run transitions share: the loop of read, decide, write-if-unchanged, and its outcome."""
 
+import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,16 @@ from sempre.db.statement import Statement
 from sempre.server import states
 from sempre.server.ids import new_id
 
-__all__ = ["MAX_ATTEMPTS", "Outcome", "attempt", "gave_up", "inputs_at", "result_parameters", "slot_parameters"]
+__all__ = [
+    "MAX_ATTEMPTS",
+    "Outcome",
+    "attempt",
+    "gave_up",
+    "inputs_at",
+    "lost_race",
+    "result_parameters",
+    "slot_parameters",
+]
 
 # A lost race means somebody else's transition succeeded, so a handful of tries is plenty for any real contention on
 # one run; slots of a busy limit may be lost a few times in a row.
@@ -83,6 +93,12 @@ async def attempt(db: Executor, statement: Statement, parameters: Mapping[str, A
         if error.sqlstate == "SP001":
             return False
         raise
+
+
+async def lost_race(attempts: int) -> None:
+    """Between two attempts: at once at first, then after ever longer random pauses, so that crowds thin out."""
+    if attempts > 1:
+        await asyncio.sleep(random.random() * 0.002 * attempts)  # noqa: S311 (spreading, not secrecy)
 
 
 def gave_up(kind: str, id: object) -> DatabaseUnavailable:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from sempre.db.pool import Record
 from sempre.schemas.deployments import DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
-from sempre.server.deployments import schedules
+from sempre.server.deployments import schedules as stored
 from sempre.server.deployments.rows import schedule_to_wire
 from sempre.server.deployments.schedule_plan import new_schedule, patch_of
 from sempre.server.errors import Conflict, NotFound
@@ -35,14 +35,14 @@ async def read_deployment_schedules(scope: ScopeDep, id: UUID) -> Response:
 
 @router.post("/{id:uuid}/schedules", response_model=list[DeploymentSchedule], status_code=201)
 async def create_deployment_schedules(
-    scope: ScopeDep, id: UUID, schedules_: Annotated[list[DeploymentScheduleCreate], Body(alias="schedules")]
+    scope: ScopeDep, id: UUID, schedules: Annotated[list[DeploymentScheduleCreate], Body()]
 ) -> Response:
     """Add schedules to the deployment."""
     await _schedules(scope, id)
     now = datetime.now(UTC)
-    new = [new_schedule(schedule, now, keep_maximum=True) for schedule in schedules_]
+    new = [new_schedule(schedule, now, keep_maximum=True) for schedule in schedules]
     try:
-        made = await schedules.insert(scope.db, scope.workspace_id, id, new)
+        made = await stored.insert(scope.db, scope.workspace_id, id, new)
     except asyncpg.UniqueViolationError as error:
         raise Conflict(_SLUG_TAKEN) from error
     return JSON([schedule_to_wire(row) for row in made], 201)
@@ -56,9 +56,9 @@ async def update_deployment_schedule(
     await _schedules(scope, id)
     change = patch_of(schedule_id, schedule, datetime.now(UTC))
     async with scope.db.transaction() as transaction:
-        if not await schedules.patch(transaction, id, [change]):
+        if not await stored.patch(transaction, id, [change]):
             raise NotFound("Schedule not found.")
-        await schedules.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=True)
+        await stored.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=True)
     return no_content()
 
 
@@ -67,14 +67,14 @@ async def delete_deployment_schedule(scope: ScopeDep, id: UUID, schedule_id: UUI
     """Delete a schedule and the runs it has planned, late ones included."""
     await _schedules(scope, id)
     async with scope.db.transaction() as transaction:
-        if not await schedules.delete(transaction, scope.workspace_id, id, schedule_id):
+        if not await stored.delete(transaction, scope.workspace_id, id, schedule_id):
             raise NotFound("Schedule not found.")
-        await schedules.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=False)
+        await stored.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=False)
     return no_content()
 
 
 async def _schedules(scope: Scope, deployment_id: UUID) -> list[Record]:
-    found = await schedules.list_of(scope.db, scope.workspace_id, deployment_id)
+    found = await stored.list_of(scope.db, scope.workspace_id, deployment_id)
     if found is None:
         raise NotFound("Deployment not found.")
     return found

@@ -30,6 +30,7 @@ from sempre.server.orchestration import (
     attempt,
     gave_up,
     inputs_at,
+    lost_race,
     result_parameters,
     slot_parameters,
 )
@@ -71,7 +72,7 @@ async def set_flow_run_state(
 
     Raises ObjectNotFound for an unknown run, DatabaseUnavailable if the database is away.
     """
-    for _ in range(MAX_ATTEMPTS):
+    for attempts in range(MAX_ATTEMPTS):
         row = await scope.db.fetchrow(LOAD.sql, *LOAD.bind(id=id, workspace_id=scope.workspace_id))
         if row is None:
             raise ObjectNotFound(f"Flow run with id {id} not found")
@@ -85,6 +86,7 @@ async def set_flow_run_state(
         if await _write(scope.db, scope.workspace_id, row, run, proposal, decision, given):
             _announce(scope, row, decision.write.state)
             return Outcome(decision.status, decision.write.state, decision.reason, written=True)
+        await lost_race(attempts)
     raise gave_up("flow run", id)
 
 

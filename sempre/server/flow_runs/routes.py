@@ -29,7 +29,7 @@ from sempre.server.flow_runs.changes import changes_of
 from sempre.server.flow_runs.creation import NewRun, create_flow_run
 from sempre.server.flow_runs.deletion import delete_runs
 from sempre.server.flow_runs.orchestration import policy_to_json, set_flow_run_state
-from sempre.server.lists import Limit, Offset, PageNumber
+from sempre.server.lists import Limit, Offset, PageNumber, null_means
 from sempre.server.responses import JSON, no_content
 from sempre.server.scope import ScopeDep
 from sempre.server.work_pools.lookup import queue_named
@@ -37,6 +37,8 @@ from sempre.server.work_pools.lookup import queue_named
 __all__ = ["automation_of", "router"]
 
 router = APIRouter(prefix="/flow_runs", tags=["Flow Runs"])
+
+Sort = Annotated[FlowRunSort, null_means(FlowRunSort.ID_DESC), Body()]
 
 _NOT_FOUND = "Flow run not found"
 _PENDING = Proposal(StateType.PENDING, "Pending")
@@ -145,7 +147,7 @@ async def delete(scope: ScopeDep, id: UUID) -> Response:
 @router.post("/filter", response_model=list[FlowRunResponse])
 async def read_many(
     scope: ScopeDep,
-    sort: Annotated[FlowRunSort, Body()] = FlowRunSort.ID_DESC,
+    sort: Sort = FlowRunSort.ID_DESC,
     limit: Limit = None,
     offset: Offset = 0,
     flows: FlowFilter | None = None,
@@ -181,7 +183,7 @@ async def count(
 @router.post("/paginate", response_model=FlowRunPaginationResponse)
 async def paginate(
     scope: ScopeDep,
-    sort: Annotated[FlowRunSort, Body()] = FlowRunSort.ID_DESC,
+    sort: Sort = FlowRunSort.ID_DESC,
     limit: Limit = None,
     page: PageNumber = 1,
     flows: FlowFilter | None = None,

@@ -61,7 +61,7 @@ async def update_tags(db: Executor, workspace_id: UUID, id: UUID, tags: list[str
 
 
 async def delete(db: Executor, workspace_id: UUID, ids: list[UUID]) -> list[Record]:
-    """Delete flows and their deployments. Their runs are the caller's to delete first."""
+    """Delete flows and their deployments. Their runs are the caller's to delete afterwards."""
     return await db.fetch(
         f"DELETE FROM flow WHERE workspace_id = $1 AND id = ANY($2) RETURNING {COLUMNS}", workspace_id, ids
     )

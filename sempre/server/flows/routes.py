@@ -146,8 +146,9 @@ async def bulk_delete_flows(
 
 async def _delete(scope: Scope, ids: list[UUID]) -> list[UUID]:
     async with scope.db.transaction() as transaction:
-        await delete_runs_of_flows(transaction, scope.workspace_id, ids)
+        # Deployments go first: from then on no scheduler adds runs, and those it has added are seen.
         deleted = await queries.delete(transaction, scope.workspace_id, ids)
+        await delete_runs_of_flows(transaction, scope.workspace_id, ids)
         await emit(transaction, scope.workspace_id, *(_event("deleted", row) for row in deleted))
     scope.doorbell.ring("events")
     return [row["id"] for row in deleted]

@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from sempre.server.responses import dumps
-from sempre.server.services.supervisor import Supervisor
 from sempre.server.settings import Settings
 
 __all__ = ["answering"]
@@ -20,8 +20,16 @@ _READ_SECONDS = 5.0
 _PATHS = ("/health", "/api/health")
 
 
+class Loops(Protocol):
+    """What is asked: the supervisor."""
+
+    def ages(self) -> dict[str, float]: ...
+
+    def late(self) -> dict[str, float]: ...
+
+
 @contextlib.asynccontextmanager
-async def answering(settings: Settings, supervisor: Supervisor) -> AsyncIterator[int | None]:
+async def answering(settings: Settings, loops: Loops) -> AsyncIterator[int | None]:
     """Answer while the block runs, if a port is configured; yields the port. Raises OSError when it is taken."""
     configured = settings.services
     if not configured.health_port:
@@ -32,7 +40,7 @@ async def answering(settings: Settings, supervisor: Supervisor) -> AsyncIterator
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             async with asyncio.timeout(_READ_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_answer(head, supervisor))
+                writer.write(_answer(head, loops))
                 await writer.drain()
         writer.close()
 
@@ -45,17 +53,20 @@ async def answering(settings: Settings, supervisor: Supervisor) -> AsyncIterator
         await server.wait_closed()
 
 
-def _answer(head: bytes, supervisor: Supervisor) -> bytes:
+def _answer(head: bytes, loops: Loops) -> bytes:
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0].decode("latin-1")
     if method not in (b"GET", b"HEAD") or path not in _PATHS:
         return _response("404 Not Found", {"detail": "Not Found"})
-    late = supervisor.late()
-    body = {"healthy": not late, "late": sorted(late), "seconds_since_last_round": supervisor.ages()}
+    late = loops.late()
+    body = {"healthy": not late, "late": sorted(late), "seconds_since_last_round": loops.ages()}
     return _response("503 Service Unavailable" if late else "200 OK", body, with_body=method == b"GET")
 
 
 def _response(status: str, content: object, *, with_body: bool = True) -> bytes:
     body = dumps(content)
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        "Connection: close\r\n\r\n"
+    )
     return head.encode("latin-1") + (body if with_body else b"")

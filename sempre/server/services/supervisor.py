@@ -21,11 +21,12 @@ from sempre.server.feed.doorbell import Doorbell
 from sempre.server.ids import new_id
 from sempre.server.resources import migrated, open_database
 from sempre.server.scope import Scope
+from sempre.server.services.health import answering
 from sempre.server.services.registry import enabled_services
 from sempre.server.services.service import Service
 from sempre.server.settings import Settings
 
-__all__ = ["ServiceFailed", "Supervisor"]
+__all__ = ["ServiceFailed", "Supervisor", "run_services"]
 
 log = logging.getLogger("sempre.services")
 
@@ -203,3 +204,33 @@ def _text(error: BaseException) -> str:
 def _end_process(failure: ServiceFailed) -> None:
     log.critical("ending this process: %s", failure)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def run_services(settings: Settings) -> None:
+    """A process of services alone: runs until cancelled (which SIGTERM and SIGINT do), then hands back what it holds.
+
+    Raises ServiceFailed when one of them keeps dying, OSError when the port of its health is taken.
+    """
+    db, embedded = await open_database(settings)
+    doorbell = Doorbell(db)
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fail(failure: ServiceFailed) -> None:
+        if not failed.done():
+            failed.set_exception(failure)
+
+    supervisor = Supervisor(Scope(db, settings, doorbell), on_failure=fail)
+    migration = asyncio.create_task(migrated(db, settings))
+    doorbell.start()
+    try:
+        async with answering(settings, supervisor):
+            supervisor.start()
+            await failed
+    finally:
+        await supervisor.stop()
+        migration.cancel()
+        await asyncio.gather(migration, return_exceptions=True)
+        await doorbell.stop()
+        await db.close()
+        if embedded is not None:
+            await asyncio.to_thread(embedded.release)

@@ -29,6 +29,7 @@ from sempre.server.orchestration import (
     attempt,
     gave_up,
     inputs_at,
+    lost_race,
     result_parameters,
     slot_parameters,
 )
@@ -47,7 +48,7 @@ async def set_task_run_state(
 
     Raises ObjectNotFound for an unknown run, DatabaseUnavailable if the database is away.
     """
-    for _ in range(MAX_ATTEMPTS):
+    for attempts in range(MAX_ATTEMPTS):
         row = await scope.db.fetchrow(
             LOAD.sql, *LOAD.bind(id=id, workspace_id=scope.workspace_id, cache_key=proposal.details.cache_key)
         )
@@ -64,6 +65,7 @@ async def set_task_run_state(
             if decision.write.enqueue:
                 scope.doorbell.ring("background_tasks")
             return Outcome(decision.status, decision.write.state, decision.reason, written=True)
+        await lost_race(attempts)
     raise gave_up("task run", id)
 
 

@@ -23,7 +23,7 @@ from sempre.server import lists
 from sempre.server.errors import NotFound
 from sempre.server.filters.relations import Filters, on_task_runs
 from sempre.server.history import intervals_of, read_history
-from sempre.server.lists import Limit, Offset, PageNumber
+from sempre.server.lists import Limit, Offset, PageNumber, null_means
 from sempre.server.responses import JSON, no_content
 from sempre.server.scope import ScopeDep
 from sempre.server.task_runs import queries, rows
@@ -34,6 +34,8 @@ from sempre.server.task_runs.orchestration import set_task_run_state
 __all__ = ["router"]
 
 router = APIRouter(prefix="/task_runs", tags=["Task Runs"])
+
+Sort = Annotated[TaskRunSort, null_means(TaskRunSort.ID_DESC), Body()]
 
 _NOT_FOUND = "Task not found"
 _PENDING = Proposal(StateType.PENDING, "Pending")
@@ -92,7 +94,7 @@ async def delete(scope: ScopeDep, id: UUID) -> Response:
 @router.post("/filter", response_model=list[TaskRun])
 async def read_many(
     scope: ScopeDep,
-    sort: Annotated[TaskRunSort, Body()] = TaskRunSort.ID_DESC,
+    sort: Sort = TaskRunSort.ID_DESC,
     limit: Limit = None,
     offset: Offset = 0,
     flows: FlowFilter | None = None,
@@ -127,7 +129,7 @@ async def count(
 @router.post("/paginate", response_model=TaskRunPaginationResponse)
 async def paginate(
     scope: ScopeDep,
-    sort: Annotated[TaskRunSort, Body()] = TaskRunSort.ID_DESC,
+    sort: Sort = TaskRunSort.ID_DESC,
     limit: Limit = None,
     page: PageNumber = 1,
     flows: FlowFilter | None = None,

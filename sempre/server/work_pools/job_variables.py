@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sempre.core import parameters
+from sempre.server.blocks.documents import read_data
 from sempre.server.errors import NotFound, Unprocessable
 from sempre.server.scope import Scope
 from sempre.server.work_pools.lookup import pool_not_found
@@ -66,10 +67,11 @@ async def referenced_blocks(scope: Scope, template: Mapping[str, Any]) -> dict[s
         return {}
     blocks: dict[str, Any] = {}
     for text in sorted(set(parameters.block_references(variables).values())):
-        found = await scope.db.fetchval(
-            "SELECT id FROM block_document WHERE id::text = $1 AND workspace_id = $2", text, scope.workspace_id
-        )
-        if found is None:
+        try:
+            data = await read_data(scope, UUID(text))
+        except ValueError:  # no id at all
+            data = None
+        if data is None:
             raise NotFound("Block not found.")
-        blocks[text] = {}
+        blocks[text] = data
     return blocks

@@ -151,7 +151,7 @@ class Channel:
     async def _answer(self, frame: Frame, asked: Ack, outcome: cleanup.Outcome) -> None:
         status, expires = outcome
         renewed = isinstance(asked, Renew) and status == "accepted"
-        if not renewed:
+        if not renewed and status != "invalid_token":  # then the worker does not hold it any more
             self._cleaning.pop(asked.message_id, None)
             self._cleaned.set()
         await self._send(

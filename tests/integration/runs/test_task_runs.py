@@ -241,4 +241,6 @@ async def test_bodies_that_ask_for_nothing_may_be_absent(api: Api) -> None:
             assert answer.status_code == 200, f"{path} {content!r}: {answer.text}"
     nulls = {"sort": None, "limit": None, "offset": None, "flow_runs": None}
     assert isinstance(await api.post("/task_runs/filter", nulls, expect=200), list)
+    await api.post("/flow_runs/filter", nulls, expect=200)
     await api.post("/task_runs/filter", {"limit": 201}, expect=422)
+    await api.post("/task_runs/filter", {"offset": -1}, expect=422)

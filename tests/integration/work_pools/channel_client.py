@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import uvicorn
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
@@ -36,7 +37,6 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
         ws="sempre.server.feed.websocket_protocol:WebSocketProtocol",
     )
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started, "the server listens")
@@ -99,12 +99,10 @@ class Worker:
     async def closed(self) -> tuple[int, str]:
         """Wait for the end: the close code and its reason."""
         async with asyncio.timeout(WAIT):
-            try:
-                frame = await self.connection.recv()
-                raise AssertionError(f"a frame instead of the end: {frame!r}")
-            except ConnectionClosed as end:
-                assert end.rcvd is not None
-                return end.rcvd.code, end.rcvd.reason
+            with pytest.raises(ConnectionClosed) as end:
+                await self.connection.recv()
+        assert end.value.rcvd is not None
+        return end.value.rcvd.code, end.value.rcvd.reason
 
 
 @asynccontextmanager
