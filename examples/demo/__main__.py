@@ -20,7 +20,8 @@ from examples.demo.story import DEPLOYMENT, FLOW, Story
 def main() -> int:
     options = _arguments()
     show = Show()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell's background job ignores it, and the worker, which inherits that, could then not be stopped.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with Workplace.claimed(options.directory.resolve()) as place:

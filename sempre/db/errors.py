@@ -2,7 +2,7 @@
 
 import asyncpg
 
-__all__ = ["DatabaseUnavailable", "is_transient"]
+__all__ = ["DatabaseUnavailable", "is_transient", "partition_moved"]
 
 
 class DatabaseUnavailable(Exception):
@@ -28,8 +28,15 @@ _TRANSIENT_CODES = frozenset(
 def is_transient(error: BaseException) -> bool:
     """Whether ``error`` means "not now" rather than "not this"."""
     if isinstance(error, asyncpg.PostgresError):
+        if partition_moved(error):
+            return True
         code = error.sqlstate or ""
         return code[:2] in _TRANSIENT_CLASSES or code in _TRANSIENT_CODES
     if isinstance(error, asyncpg.exceptions.DataError | ValueError):
         return False
     return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError)
+
+
+def partition_moved(error: BaseException) -> bool:
+    """Whether a row was on its way into a default partition when its own partition appeared. The same again works."""
+    return isinstance(error, asyncpg.CheckViolationError) and "partition constraint" in str(error)

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 
 from sempre.db.connections import Connections
-from sempre.db.errors import DatabaseUnavailable, is_transient
+from sempre.db.errors import DatabaseUnavailable, is_transient, partition_moved
 
 __all__ = ["Database", "Executor", "Record"]
 
@@ -143,8 +143,13 @@ class Database:
 
 
 def _may_repeat(error: Exception, sql: str) -> bool:
-    """Whether the statement was not sent, or changes nothing. A write that was sent could have been committed."""
+    """Whether the statement was not sent, was undone, or changes nothing.
+
+    A write that was sent over a connection now lost could have been committed.
+    """
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return True
+    if partition_moved(error):
         return True
     lost = isinstance(error, asyncpg.PostgresConnectionError | ConnectionError)
     return lost and sql.lstrip()[:6].upper() == "SELECT"

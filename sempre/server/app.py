@@ -15,9 +15,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
 from sempre import __version__
+from sempre.db.errors import DatabaseUnavailable
 from sempre.schemas import limits
 from sempre.server import errors
 from sempre.server.admin.csrf import csrf_check
+from sempre.server.blocks.system import register_system_blocks
 from sempre.server.feed.doorbell import Doorbell
 from sempre.server.middleware import AuthMiddleware, BodyRulesMiddleware, CsrfMiddleware, VersionMiddleware
 from sempre.server.resources import migrated, open_database
@@ -25,6 +27,7 @@ from sempre.server.routers import API_ROUTERS, ROOT_ROUTERS, WEBSOCKET_ROUTES
 from sempre.server.routing import add_rooms
 from sempre.server.runtime import Runtime
 from sempre.server.scope import Scope
+from sempre.server.services import partition_keeper
 from sempre.server.services.supervisor import Supervisor
 from sempre.server.settings import Settings
 
@@ -79,10 +82,10 @@ async def _lifespan(app: FastAPI, settings: Settings, *, services: bool) -> Asyn
     db, embedded = await open_database(settings)
     doorbell = Doorbell(db)
     scope = Scope(db, settings, doorbell)
-    migration = asyncio.create_task(migrated(db, settings))
+    preparation = asyncio.create_task(_prepare(scope))
     with contextlib.suppress(TimeoutError):
         # Usually done in a moment; a database that is away must not keep the API from answering 503.
-        await asyncio.wait_for(asyncio.shield(migration), timeout=10)
+        await asyncio.wait_for(asyncio.shield(preparation), timeout=10)
     doorbell.start()
     runtime = Runtime(scope)
     app.state.scope = scope
@@ -98,11 +101,25 @@ async def _lifespan(app: FastAPI, settings: Settings, *, services: bool) -> Asyn
             await supervisor.stop()
         await runtime.stop()
         await doorbell.stop()
-        migration.cancel()
-        await asyncio.gather(migration, return_exceptions=True)
+        preparation.cancel()
+        await asyncio.gather(preparation, return_exceptions=True)
         await db.close()
         if embedded is not None:
             await asyncio.to_thread(embedded.release)
+
+
+async def _prepare(scope: Scope) -> None:
+    """What requests rely on: the schema, today's partitions, the built-in block types. Waits for the database."""
+    await migrated(scope.db, scope.settings)
+    while True:
+        try:
+            await partition_keeper.run(scope)
+            if scope.settings.register_blocks_on_start:
+                await register_system_blocks(scope)
+            return
+        except DatabaseUnavailable as error:
+            log.warning("waiting for the database to prepare it: %s", error)
+            await asyncio.sleep(1)
 
 
 def _limits(settings: Settings) -> limits.Limits:

@@ -90,4 +90,7 @@ def test_pause_with_input_and_resume(reports: dict[str, Facts], runs: Runs) -> N
 def test_pause_that_nobody_resumes_fails(reports: dict[str, Facts], runs: Runs) -> None:
     timed_out = facts.of(reports, "pause_timeout")
     assert timed_out["state"] == "Failed"
-    assert runs.history(timed_out["flow_run_id"]) == ["Pending", "Running", "Paused", "Failed"]
+    # The client gives up by itself, and the server's sweep may have failed the run a moment before.
+    history = runs.history(timed_out["flow_run_id"])
+    assert history[:4] == ["Pending", "Running", "Paused", "Failed"]
+    assert set(history[4:]) <= {"Failed"}

@@ -127,7 +127,9 @@ async def unrefer(db: Executor, workspace_id: UUID, parent_id: UUID, keys: list[
 
 async def hold_references(db: Executor, workspace_id: UUID) -> None:
     """Until the end of the transaction nobody else adds references: two that close a circle cannot pass each other."""
-    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended('block references ' || $1::uuid::text, 0))", workspace_id)
+    await db.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('block references ' || $1::uuid::text, 0))", workspace_id
+    )
 
 
 async def cycle_origin(db: Executor, workspace_id: UUID, parent_id: UUID, targets: list[UUID]) -> UUID | None:

@@ -78,9 +78,7 @@ async def update_limit(scope: Scope, found: Record, update: ConcurrencyLimitV2Up
         if decays and not decayed:
             await queries.set_anonymous_slots(transaction, scope.workspace_id, found["id"], target=0, limit=0)
         elif not decays and isinstance(target, int):
-            await queries.set_anonymous_slots(
-                transaction, scope.workspace_id, found["id"], target=target, limit=limit
-            )
+            await queries.set_anonymous_slots(transaction, scope.workspace_id, found["id"], target=target, limit=limit)
         row = await queries.update(transaction, scope.workspace_id, found["id"], values)
         if row is None:
             return False

@@ -153,9 +153,7 @@ DELETE FROM concurrency_slot WHERE (limit_id, slot) IN (
 
 async def renew(db: Executor, workspace_id: UUID, id: UUID, seconds: float) -> bool:
     """Let the lease expire ``seconds`` from now. ``False``: it is gone, or lost a slot while it was expired."""
-    return (
-        await db.fetchval(_RENEW.sql, *_RENEW.bind(id=id, workspace_id=workspace_id, seconds=seconds)) is not None
-    )
+    return await db.fetchval(_RENEW.sql, *_RENEW.bind(id=id, workspace_id=workspace_id, seconds=seconds)) is not None
 
 
 async def release(scope: Scope, ids: Sequence[UUID], db: Executor | None = None) -> int:
@@ -163,9 +161,7 @@ async def release(scope: Scope, ids: Sequence[UUID], db: Executor | None = None)
     waits = waits_of(scope)
     ended: int = await (db or scope.db).fetchval(
         _RELEASE.sql,
-        *_RELEASE.bind(
-            ids=list(ids), workspace_id=scope.workspace_id, tag_wait=waits.tags, wait=waits.others
-        ),
+        *_RELEASE.bind(ids=list(ids), workspace_id=scope.workspace_id, tag_wait=waits.tags, wait=waits.others),
     )
     return ended
 

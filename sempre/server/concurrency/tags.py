@@ -24,9 +24,7 @@ async def take_for(scope: Scope, tags: Sequence[str], task_run_id: UUID) -> list
     terms = LeaseTerms(seconds=None, holder_type="task_run", holder_id=task_run_id, run_id=task_run_id)
     names = [_PREFIX + tag for tag in tags]
     for limit in await _zero_limits(scope.db, scope.workspace_id, names):
-        raise Locked(
-            f'The concurrency limit on tag "{limit}" is 0 and will deadlock if the task tries to run again.'
-        )
+        raise Locked(f'The concurrency limit on tag "{limit}" is 0 and will deadlock if the task tries to run again.')
     try:
         _, limits = await take(scope, names, 1, lease=terms)
     except Full as full:

@@ -66,9 +66,11 @@ async def _take(db: Executor, service: str, owner: str, interval: float) -> Turn
         """
         WITH taken AS (
             UPDATE service SET
-                next_run = clock_timestamp() + make_interval(secs => $3::float8), owner = $2, started = clock_timestamp()
+                next_run = clock_timestamp() + make_interval(secs => $3::float8),
+                owner = $2, started = clock_timestamp()
             WHERE name = $1 AND (
-                next_run <= clock_timestamp() OR next_run > clock_timestamp() + make_interval(secs => $3::float8 + $4::float8)
+                next_run <= clock_timestamp()
+                OR next_run > clock_timestamp() + make_interval(secs => $3::float8 + $4::float8)
             )
             RETURNING name
         )

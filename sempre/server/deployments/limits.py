@@ -38,17 +38,24 @@ async def delete_own(
 ) -> None:
     """Delete the deployments' own limits (except ``keep``) and free their slots.
 
-    Leases stay: whoever holds one goes on renewing it, and must not be told that its work has lost its place.
+    Slots before limits, as everywhere (:mod:`sempre.server.concurrency.taking`). Leases stay: whoever holds one goes
+    on renewing it, and must not be told that its work has lost its place.
     """
     await transaction.execute(
         """
         WITH doomed AS MATERIALIZED (
+            SELECT id FROM concurrency_limit WHERE workspace_id = $1 AND name = ANY($2) AND id IS DISTINCT FROM $3
+        ), held AS MATERIALIZED (
+            SELECT limit_id, slot FROM concurrency_slot WHERE limit_id IN (SELECT id FROM doomed)
+            ORDER BY limit_id, slot FOR UPDATE
+        ), freed AS (
+            DELETE FROM concurrency_slot s USING held WHERE s.limit_id = held.limit_id AND s.slot = held.slot
+            RETURNING s.slot
+        ), locked AS MATERIALIZED (
             SELECT id FROM concurrency_limit
-            WHERE workspace_id = $1 AND name = ANY($2) AND id IS DISTINCT FROM $3 ORDER BY id FOR UPDATE
-        ), gone AS (
-            DELETE FROM concurrency_limit l USING doomed WHERE l.id = doomed.id RETURNING l.id
+            WHERE id IN (SELECT id FROM doomed) AND (SELECT count(*) FROM freed) >= 0 ORDER BY id FOR UPDATE
         )
-        DELETE FROM concurrency_slot s USING gone WHERE s.limit_id = gone.id
+        DELETE FROM concurrency_limit l USING locked WHERE l.id = locked.id
         """,
         workspace_id,
         [_name(id) for id in deployment_ids],

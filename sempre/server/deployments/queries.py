@@ -23,6 +23,7 @@ __all__ = [
     "find_many",
     "insert",
     "legacy_queues",
+    "lock",
     "page",
     "record_version",
     "scheduled_runs",
@@ -133,6 +134,14 @@ async def set_paused(db: Executor, workspace_id: UUID, id: UUID, paused: bool) -
         paused,
     )
     return was
+
+
+async def lock(transaction: Executor, workspace_id: UUID, id: UUID) -> bool:
+    """Keep other writers of the deployment, its schedules and planned runs away; ``False`` if there is none."""
+    found = await transaction.fetchval(
+        "SELECT id FROM deployment WHERE id = $1 AND workspace_id = $2 FOR NO KEY UPDATE", id, workspace_id
+    )
+    return found is not None
 
 
 async def delete(db: Executor, workspace_id: UUID, ids: list[UUID]) -> list[UUID]:

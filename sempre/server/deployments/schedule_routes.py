@@ -1,8 +1,11 @@
 """``/deployments/{id}/schedules``: a deployment's schedules one by one.
 
-None of this touches the deployment itself; the scheduler notices changed schedules by their own times.
+None of this changes the deployment itself; the scheduler notices changed schedules by their own times. But each write
+locks it first, as all do: one after the other they cannot stand in each other's way.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,8 +14,9 @@ import asyncpg
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from sempre.db.pool import Record
+from sempre.db.pool import Executor
 from sempre.schemas.deployments import DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
+from sempre.server.deployments import queries
 from sempre.server.deployments import schedules as stored
 from sempre.server.deployments.rows import schedule_to_wire
 from sempre.server.deployments.schedule_plan import new_schedule, patch_of
@@ -24,13 +28,18 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/deployments", tags=["Deployments"])
 
+_NO_DEPLOYMENT = "Deployment not found."
+_NO_SCHEDULE = "Schedule not found."
 _SLUG_TAKEN = "Schedule slugs must be unique within a deployment."
 
 
 @router.get("/{id:uuid}/schedules", response_model=list[DeploymentSchedule])
 async def read_deployment_schedules(scope: ScopeDep, id: UUID) -> Response:
     """The deployment's schedules, the last changed first."""
-    return JSON([schedule_to_wire(row) for row in await _schedules(scope, id)])
+    found = await stored.list_of(scope.db, scope.workspace_id, id)
+    if found is None:
+        raise NotFound(_NO_DEPLOYMENT)
+    return JSON([schedule_to_wire(row) for row in found])
 
 
 @router.post("/{id:uuid}/schedules", response_model=list[DeploymentSchedule], status_code=201)
@@ -38,11 +47,11 @@ async def create_deployment_schedules(
     scope: ScopeDep, id: UUID, schedules: Annotated[list[DeploymentScheduleCreate], Body()]
 ) -> Response:
     """Add schedules to the deployment."""
-    await _schedules(scope, id)
     now = datetime.now(UTC)
     new = [new_schedule(schedule, now, keep_maximum=True) for schedule in schedules]
     try:
-        made = await stored.insert(scope.db, scope.workspace_id, id, new)
+        async with _writing(scope, id) as transaction:
+            made = await stored.insert(transaction, scope.workspace_id, id, new)
     except asyncpg.UniqueViolationError as error:
         raise Conflict(_SLUG_TAKEN) from error
     return JSON([schedule_to_wire(row) for row in made], 201)
@@ -53,11 +62,10 @@ async def update_deployment_schedule(
     scope: ScopeDep, id: UUID, schedule_id: UUID, schedule: DeploymentScheduleUpdate
 ) -> Response:
     """Change a schedule; the runs it has planned are removed and planned anew."""
-    await _schedules(scope, id)
     change = patch_of(schedule_id, schedule, datetime.now(UTC))
-    async with scope.db.transaction() as transaction:
+    async with _writing(scope, id) as transaction:
         if not await stored.patch(transaction, id, [change]):
-            raise NotFound("Schedule not found.")
+            raise NotFound(_NO_SCHEDULE)
         await stored.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=True)
     return no_content()
 
@@ -65,16 +73,16 @@ async def update_deployment_schedule(
 @router.delete("/{id:uuid}/schedules/{schedule_id:uuid}", status_code=204)
 async def delete_deployment_schedule(scope: ScopeDep, id: UUID, schedule_id: UUID) -> Response:
     """Delete a schedule and the runs it has planned, late ones included."""
-    await _schedules(scope, id)
-    async with scope.db.transaction() as transaction:
+    async with _writing(scope, id) as transaction:
         if not await stored.delete(transaction, scope.workspace_id, id, schedule_id):
-            raise NotFound("Schedule not found.")
+            raise NotFound(_NO_SCHEDULE)
         await stored.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=False)
     return no_content()
 
 
-async def _schedules(scope: Scope, deployment_id: UUID) -> list[Record]:
-    found = await stored.list_of(scope.db, scope.workspace_id, deployment_id)
-    if found is None:
-        raise NotFound("Deployment not found.")
-    return found
+@asynccontextmanager
+async def _writing(scope: Scope, deployment_id: UUID) -> AsyncIterator[Executor]:
+    async with scope.db.transaction() as transaction:
+        if not await queries.lock(transaction, scope.workspace_id, deployment_id):
+            raise NotFound(_NO_DEPLOYMENT)
+        yield transaction

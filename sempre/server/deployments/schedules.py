@@ -41,7 +41,7 @@ async def insert(
                 n.parameters, n.slug
             FROM unnest($3::uuid[], $4::jsonb[], $5::bool[], $6::int[], $7::jsonb[], $8::text[])
                 AS n(id, schedule, active, max_scheduled_runs, parameters, slug)
-            ORDER BY n.slug, n.id
+            ORDER BY n.id
             RETURNING *
         )
         SELECT * FROM made ORDER BY array_position($3, id)

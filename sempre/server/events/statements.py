@@ -39,9 +39,12 @@ FROM unnest(
     :workspace_ids::uuid[], :ids::uuid[], :occurred::timestamptz[], :received::timestamptz[], :events::text[],
     :resources::{json}[], :related::{json}[], :payloads::{json}[], :follows::uuid[]
 ) AS e(workspace_id, id, occurred, received, event, raw_resource, raw_related, raw_payload, follows),
-LATERAL (SELECT e.raw_resource::jsonb AS resource, e.raw_related::jsonb AS related, e.raw_payload::jsonb AS payload) j
+LATERAL (
+    SELECT e.raw_resource::jsonb AS resource, e.raw_related::jsonb AS related, e.raw_payload::jsonb AS payload OFFSET 0
+) parsed_once
 WHERE NOT EXISTS (
-    SELECT FROM event known WHERE known.workspace_id = e.workspace_id AND known.id = e.id
+    SELECT FROM (SELECT known.workspace_id FROM event known WHERE known.id = e.id OFFSET 0) known
+    WHERE known.workspace_id = e.workspace_id
 )
 ORDER BY e.workspace_id, e.occurred, e.id
 ON CONFLICT DO NOTHING

@@ -19,9 +19,8 @@ _DAY = 86400.0  # seconds; task runs are recorded from events, which may arrive 
 # No timers: a cancellation is overdue by the time of its state, whichever process accepted it.
 _OVERDUE = """
 SELECT id, workspace_id, state_id FROM flow_run
-WHERE state_type = 'CANCELLING' AND state_timestamp <= now() - make_interval(secs => $3::float8)
-    AND ($1::uuid IS NULL OR id > $1)
-ORDER BY id LIMIT $2
+WHERE state_type = 'CANCELLING' AND state_timestamp <= now() - make_interval(secs => $2::float8)
+ORDER BY state_timestamp LIMIT $1
 """
 
 # A task run that stands for a live subflow ends with it.
@@ -33,8 +32,7 @@ WHERE r.state_type = 'CANCELLED' AND r.end_time > now() - make_interval(secs => 
         SELECT FROM flow_run c WHERE c.parent_task_run_id = t.id
             AND c.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')
     )
-    AND ($1::uuid IS NULL OR t.id > $1)
-ORDER BY t.id LIMIT $2
+LIMIT $1
 """
 
 # A parent that was deleted, or never had a state, does not keep its subflows alive.
@@ -46,22 +44,20 @@ WHERE c.parent_task_run_id IS NOT NULL
     AND c.state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')
     AND NOT (c.state_type = 'CANCELLING' AND c.deployment_id IS NOT NULL)
     AND t.flow_run_id IS NOT NULL AND (p.state_type IS NULL OR p.state_type = 'CANCELLED')
-    AND ($1::uuid IS NULL OR c.id > $1)
-ORDER BY c.id LIMIT $2
+ORDER BY c.id LIMIT $1
 """
 
 # Found from the runs themselves, so that a crash right after the timeout loses no message.
 _UNTOLD = f"""
 SELECT r.id, r.workspace_id, r.state_id FROM flow_run r
     JOIN work_queue q ON q.id = r.work_queue_id JOIN work_pool p ON p.id = q.work_pool_id
-WHERE r.state_type = 'CANCELLED' AND r.end_time > now() - make_interval(secs => $3::float8)
+WHERE r.state_type = 'CANCELLED' AND r.end_time > now() - make_interval(secs => $2::float8)
     AND r.state_message = '{_TIMED_OUT}' AND p.type !~ ':(push|managed)$'
     AND NOT EXISTS (
         SELECT FROM worker_cleanup known WHERE known.work_pool_id = p.id
             AND known.idempotency_key = concat_ws(':', '{cleanup.TIMED_OUT}', r.id, r.state_id)
     )
-    AND ($1::uuid IS NULL OR r.id > $1)
-ORDER BY r.id LIMIT $2
+LIMIT $1
 """
 
 
@@ -79,26 +75,27 @@ def _memory(scope: Scope) -> float:
     return _DAY if kept is None else min(kept, _DAY)
 
 
-async def _time_out(scope: Scope, row: Record) -> None:
+async def _time_out(scope: Scope, row: Record) -> bool:
     proposal = Proposal(StateType.CANCELLED, "Cancelled", _TIMED_OUT)
-    await set_flow_run_state(scope, row["id"], proposal, Policy.CORE, only_from=row["state_id"])
+    return (await set_flow_run_state(scope, row["id"], proposal, Policy.CORE, only_from=row["state_id"])).written
 
 
-async def _tear_down(scope: Scope, row: Record) -> None:
+async def _tear_down(scope: Scope, row: Record) -> bool:
     pool_id = await cleanup.enqueue(scope.db, row["workspace_id"], row["id"], state_id=row["state_id"])
     if pool_id is not None:
         scope.doorbell.ring(cleanup.topic(pool_id))
+    return pool_id is not None
 
 
-async def _cancel_task_run(scope: Scope, row: Record) -> None:
+async def _cancel_task_run(scope: Scope, row: Record) -> bool:
     proposal = Proposal(StateType.CANCELLED, "Cancelled", _PARENT_CANCELLED)
-    await set_task_run_state(scope, row["id"], proposal, Policy.FORCED, only_from=row["state_id"])
+    return (await set_task_run_state(scope, row["id"], proposal, Policy.FORCED, only_from=row["state_id"])).written
 
 
-async def _cancel_subflow(scope: Scope, row: Record) -> None:
+async def _cancel_subflow(scope: Scope, row: Record) -> bool:
     """One with a deployment runs in infrastructure of its own, which must be told first."""
     if row["deployment_id"] is None:
         proposal = Proposal(StateType.CANCELLED, "Cancelled", _PARENT_CANCELLED)
     else:
         proposal = Proposal(StateType.CANCELLING, "Cancelling", _PARENT_CANCELLED)
-    await set_flow_run_state(scope, row["id"], proposal, Policy.FORCED, only_from=row["state_id"])
+    return (await set_flow_run_state(scope, row["id"], proposal, Policy.FORCED, only_from=row["state_id"])).written

@@ -13,9 +13,8 @@ __all__ = ["run"]
 _OVERDUE = """
 SELECT id, workspace_id, state_id, next_scheduled_start_time FROM flow_run
 WHERE state_type = 'SCHEDULED' AND state_name = 'Scheduled'
-    AND next_scheduled_start_time <= now() - make_interval(secs => $3::float8)
-    AND ($1::uuid IS NULL OR id > $1)
-ORDER BY id LIMIT $2
+    AND next_scheduled_start_time <= now() - make_interval(secs => $2::float8)
+ORDER BY next_scheduled_start_time LIMIT $1
 """
 
 
@@ -23,8 +22,8 @@ async def run(scope: Scope) -> None:
     await sweep(scope, _OVERDUE, _mark, scope.settings.services.late_runs.after_seconds)
 
 
-async def _mark(scope: Scope, row: Record) -> None:
+async def _mark(scope: Scope, row: Record) -> bool:
     proposal = Proposal(
         StateType.SCHEDULED, "Late", details=StateDetails(scheduled_time=row["next_scheduled_start_time"])
     )
-    await set_flow_run_state(scope, row["id"], proposal, Policy.LATE, only_from=row["state_id"])
+    return (await set_flow_run_state(scope, row["id"], proposal, Policy.LATE, only_from=row["state_id"])).written

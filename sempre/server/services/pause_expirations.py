@@ -12,8 +12,7 @@ __all__ = ["run"]
 _EXPIRED = """
 SELECT id, workspace_id, state_id FROM flow_run
 WHERE state_type = 'PAUSED' AND (state_details->>'pause_timeout')::timestamptz < now()
-    AND ($1::uuid IS NULL OR id > $1)
-ORDER BY id LIMIT $2
+ORDER BY id LIMIT $1
 """
 
 _FAILED = Proposal(StateType.FAILED, "Failed", "The flow was paused and never resumed.")
@@ -23,5 +22,5 @@ async def run(scope: Scope) -> None:
     await sweep(scope, _EXPIRED, _fail)
 
 
-async def _fail(scope: Scope, row: Record) -> None:
-    await set_flow_run_state(scope, row["id"], _FAILED, Policy.FORCED, only_from=row["state_id"])
+async def _fail(scope: Scope, row: Record) -> bool:
+    return (await set_flow_run_state(scope, row["id"], _FAILED, Policy.FORCED, only_from=row["state_id"])).written

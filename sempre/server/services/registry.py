@@ -150,7 +150,5 @@ async def list_services(settings: Settings, db: Executor | None = None) -> list[
 
 
 async def _last_runs(db: Executor) -> dict[str, dict[str, Any]]:
-    rows = await db.fetch(
-        f"SELECT name, {', '.join(_LAST_RUN)} FROM service WHERE started IS NOT NULL"
-    )
+    rows = await db.fetch(f"SELECT name, {', '.join(_LAST_RUN)} FROM service WHERE started IS NOT NULL")
     return {str(row["name"]): {key: row[key] for key in _LAST_RUN} for row in rows}

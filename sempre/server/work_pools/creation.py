@@ -187,12 +187,14 @@ async def make_room(transaction: Executor, pool_id: UUID, queue_id: UUID, priori
     # The i-th of them goes to max(own, the one before + 1), which in closed form is i + max(p, max(own_j - j), j <= i).
     await transaction.execute(
         """
-        WITH moved AS (
+        WITH others AS MATERIALIZED (
+            SELECT id, priority, created FROM work_queue WHERE work_pool_id = $1 AND id <> $2 AND priority >= $3
+            ORDER BY id FOR NO KEY UPDATE
+        ), moved AS (
             SELECT id, n + greatest($3::int, max(priority - n) OVER (ORDER BY n)) AS priority
             FROM (
-                SELECT id, priority, (row_number() OVER (ORDER BY priority, created, id))::int AS n
-                FROM work_queue WHERE work_pool_id = $1 AND id <> $2 AND priority >= $3
-            ) others
+                SELECT id, priority, (row_number() OVER (ORDER BY priority, created, id))::int AS n FROM others
+            ) numbered
         )
         UPDATE work_queue q SET priority = moved.priority, updated = now()
         FROM moved WHERE q.id = moved.id AND q.priority <> moved.priority

@@ -115,7 +115,19 @@ async def delete(transaction: Executor, pool_id: UUID) -> None:
 
 
 async def forget_queues(transaction: Executor, queue_ids: list[UUID]) -> None:
-    """Take runs that have not ended out of queues that are about to go; the queue's name stays with them."""
+    """Take deployments and runs that have not ended out of queues that are about to go; the queue's name stays.
+
+    Everything is locked in the order that others have too: deployments before queues, each by id.
+    """
+    await transaction.execute(
+        """
+        WITH held AS MATERIALIZED (
+            SELECT id FROM deployment WHERE work_queue_id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE deployment d SET work_queue_id = NULL FROM held WHERE d.id = held.id
+        """,
+        queue_ids,
+    )
     await transaction.execute(
         """
         WITH held AS MATERIALIZED (
@@ -128,6 +140,7 @@ async def forget_queues(transaction: Executor, queue_ids: list[UUID]) -> None:
         """,
         queue_ids,
     )
+    await transaction.execute("SELECT FROM work_queue WHERE id = ANY($1) ORDER BY id FOR UPDATE", queue_ids)
 
 
 async def slots_in_use(db: Executor, workspace_id: UUID, name: str) -> Record | None:

@@ -24,8 +24,11 @@ async def change_queue(scope: Scope, queue_id: UUID, update: WorkQueueUpdate, *,
     paused = changes.pop("is_paused", None)
     async with scope.db.transaction() as transaction:
         pool = await _lock_pool_of(transaction, scope.workspace_id, queue_id)
-        before = None if pool is None else await queue_queries.lock(transaction, queue_id)
-        if pool is None or before is None:
+        if pool is None:
+            return False
+        await queue_queries.lock_all(transaction, pool["id"])
+        before = await queue_queries.get(transaction, queue_id)
+        if before is None:
             return False
         after = await queue_queries.update(transaction, queue_id, changes, paused=paused)
         assert after is not None  # it is locked
@@ -40,7 +43,7 @@ async def delete_queue(scope: Scope, queue_id: UUID) -> bool:
     """Delete a queue; whether it was there. Raises Conflict for a pool's default queue."""
     async with scope.db.transaction() as transaction:
         pool = await _lock_pool_of(transaction, scope.workspace_id, queue_id)
-        queue = None if pool is None else await queue_queries.lock(transaction, queue_id)
+        queue = None if pool is None else await queue_queries.get(transaction, queue_id)
         if pool is None or queue is None:
             return False
         if pool["default_queue_id"] == queue_id:
@@ -62,7 +65,7 @@ def _changes(update: WorkQueueUpdate) -> dict[str, Any]:
 
 
 async def _lock_pool_of(transaction: Executor, workspace_id: UUID, queue_id: UUID) -> Record | None:
-    """The queue's pool, locked first, as everywhere: whoever locks both takes the pool before the queue."""
+    """The queue's pool, locked: queues come, go and change places only under that lock."""
     return await transaction.fetchrow(
         """
         SELECT p.* FROM work_pool p

@@ -11,7 +11,7 @@ from sempre.schemas.filters.work_pools import WorkQueueFilter
 from sempre.server import lists
 from sempre.server.filters import resources
 
-__all__ = ["delete", "find", "find_by_id", "find_in_any_pool", "lock", "page", "slots", "update"]
+__all__ = ["delete", "find", "find_by_id", "find_in_any_pool", "get", "lock_all", "page", "slots", "update"]
 
 _queue = tables.work_queue
 _pool = tables.work_pool
@@ -81,9 +81,14 @@ async def page(
     return await lists.fetch(db, select(chosen, held).order_by(*same_order))
 
 
-async def lock(transaction: Executor, queue_id: UUID) -> Record | None:
-    """The queue's row, kept from other writers until the transaction ends."""
-    return await transaction.fetchrow("SELECT * FROM work_queue WHERE id = $1 FOR NO KEY UPDATE", queue_id)
+async def get(db: Executor, queue_id: UUID) -> Record | None:
+    """The bare row."""
+    return await db.fetchrow("SELECT * FROM work_queue WHERE id = $1", queue_id)
+
+
+async def lock_all(transaction: Executor, pool_id: UUID) -> None:
+    """Keep a pool's queues from other writers until the transaction ends; by id, as all who lock several."""
+    await transaction.execute("SELECT FROM work_queue WHERE work_pool_id = $1 ORDER BY id FOR NO KEY UPDATE", pool_id)
 
 
 async def update(

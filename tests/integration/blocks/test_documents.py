@@ -153,9 +153,7 @@ async def test_names_types_and_schemas_are_held_to(rooms: Rooms) -> None:
     await kind.save({}, 409, block_schema_id=str(uuid4()))
     await kind.save({}, 404, block_type_id=str(uuid4()))
     await kind.save({}, 422, name=None)
-    refused = await rooms.patch(
-        f"/block_documents/{made['id']}", {"data": {}, "block_schema_id": other.schema_id}, 400
-    )
+    refused = await rooms.patch(f"/block_documents/{made['id']}", {"data": {}, "block_schema_id": other.schema_id}, 400)
     assert refused == {"detail": "Must migrate block document to a block schema of the same block type."}
     await rooms.patch(f"/block_documents/{made['id']}", {"data": {}, "block_schema_id": str(uuid4())}, 404)
     anonymous = await kind.save({}, name=None, is_anonymous=True)
@@ -198,3 +196,28 @@ async def test_a_wrong_key_says_so_and_never_shows_itself(rooms: Rooms, database
         assert key not in str(refused)
         assert key not in str(await other.get("/admin/settings"))
         await other.delete(f"/block_documents/{made['id']}")
+
+
+async def test_job_variables_see_the_data_of_a_block_that_is_their_default(rooms: Rooms) -> None:
+    kind = await Kind.new(rooms, "token")
+    block = await kind.save({"token": "t"})
+    inner = {"type": "object", "properties": {"token": {"type": "string"}}, "required": ["token"]}
+
+    def pool(default: JsonObject) -> JsonObject:
+        properties = {"creds": {**inner, "default": default}}
+        return {
+            "name": f"p-{uuid4().hex[:8]}",
+            "type": "process",
+            "base_job_template": {
+                "job_configuration": {"c": "{{ creds }}"},
+                "variables": {"type": "object", "properties": properties},
+            },
+        }
+
+    await rooms.post("/work_pools/", pool(reference(block)), 201)
+    wrong = await kind.save({"token": 5})
+    refused = await rooms.post("/work_pools/", pool(reference(wrong)), 422)
+    assert "5 is not of type" in refused["detail"]
+    for missing in (str(uuid4()), "no-id"):
+        refused = await rooms.post("/work_pools/", pool({"$ref": {"block_document_id": missing}}), 404)
+        assert refused == {"detail": "Block not found."}

@@ -72,7 +72,9 @@ async def test_a_schema_is_named_by_its_fields(rooms: Rooms) -> None:
     assert (await rooms.get(f"{by_checksum}?version=non-versioned"))["id"] == made["id"]
     assert await rooms.get(f"{by_checksum}?version=9", 404) == {"detail": "Block schema not found"}
     assert "read-path" in await rooms.get("/block_capabilities/")
-    filter = {"block_schemas": {"block_capabilities": {"all_": ["read-path"]}, "block_type_id": {"any_": [block_type["id"]]}}}
+    filter = {
+        "block_schemas": {"block_capabilities": {"all_": ["read-path"]}, "block_type_id": {"any_": [block_type["id"]]}}
+    }
     assert [schema["id"] for schema in await rooms.post("/block_schemas/filter", filter)] == [made["id"]]
     assert [t["id"] for t in await rooms.post("/block_types/filter", filter)] == [block_type["id"]]
     await rooms.delete(f"/block_schemas/{made['id']}")
@@ -97,7 +99,9 @@ async def test_nested_schemas_are_found_or_made_and_read_flat(rooms: Rooms) -> N
         "block_schema_references": {"inner": inner_reference},
     }
     outer_fields = {
-        **fields(outer["slug"], "Outer", both={"anyOf": [{"$ref": "#/definitions/Middle"}, {"$ref": "#/definitions/Inner"}]}),
+        **fields(
+            outer["slug"], "Outer", both={"anyOf": [{"$ref": "#/definitions/Middle"}, {"$ref": "#/definitions/Inner"}]}
+        ),
         "block_schema_references": {
             "both": [{"block_type_slug": middle["slug"], "block_schema_checksum": "sha256:unknown"}, inner_reference]
         },

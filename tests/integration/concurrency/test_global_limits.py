@@ -67,8 +67,13 @@ async def test_counted_slots(api: Api) -> None:
     too_many = await api.v2("increment", names=[name], slots=4)
     assert (too_many.status_code, too_many.json()) == (422, {"detail": "Slots requested is greater than the limit"})
     assert (await api.v2("increment", names=[name], slots=0)).status_code == 422
+    await api.v2("decrement", names=[name], slots=1)
+    assert await api.active(name) == 1
+    leased = await api.lease(name)
     back = await api.v2("decrement", names=[name, "unknown"], slots=5)
     assert [each["name"] for each in back.json()] == [name]
+    assert await api.active(name) == 1  # what a lease holds is not given back by count
+    await api.give_back(str(leased))
     assert await api.active(name) == 0
     assert (await api.v2("increment", names=[], slots=1)).json() == []
 

@@ -49,6 +49,16 @@ async def test_fifty_takers_of_five(api: Api, replica: Api) -> None:
     assert await api.scope.db.fetchval("SELECT count(*) FROM concurrency_lease WHERE holder_id IS NULL") == 0
 
 
+async def test_the_last_slot_has_one_winner(api: Api, replica: Api) -> None:
+    name = await api.limit(1)
+    for _ in range(25):
+        leases = await asyncio.gather(*((api, replica)[i % 2].lease(name) for i in range(14)))
+        won = [lease for lease in leases if lease]
+        assert len(won) == 1
+        assert await api.renew(won[0]) == 204
+        await api.give_back(won[0])
+
+
 async def test_takers_of_overlapping_limits_do_not_deadlock(api: Api, replica: Api) -> None:
     names = [await api.limit(3), await api.limit(3), await api.limit(4, slot_decay_per_second=1e-9)]
 

@@ -99,10 +99,7 @@ async def test_parallel_takes_of_one_run_are_one(api: Api, replica: Api) -> None
     tag, _ = await tagged(api, 3)
     run = str(uuid4())
     answers = await asyncio.gather(
-        *(
-            (api, replica)[i % 2].post("/concurrency_limits/increment", names=[tag], task_run_id=run)
-            for i in range(10)
-        )
+        *((api, replica)[i % 2].post("/concurrency_limits/increment", names=[tag], task_run_id=run) for i in range(10))
     )
     assert {answer.status_code for answer in answers} == {200}
     assert await api.active(f"tag:{tag}") == 1

@@ -157,3 +157,22 @@ async def test_pausing_removes_all_that_was_planned(api: Deployments) -> None:
     for call in ("pause", "resume"):
         answer = await api.post(f"/deployments/{uuid4()}/{call}_deployment", status=404)
         assert answer == {"detail": "Deployment not found"}
+
+
+async def test_changes_of_all_kinds_at_once_stand_in_nobodys_way(api: Deployments) -> None:
+    made = await api.deploy(schedules=[{"schedule": HOURLY, "slug": slug} for slug in "abcd"])
+    path = f"/deployments/{made['id']}"
+    for _ in range(3):
+        await api.plan(made["id"], **DAY)
+        patches = [api.patch(f"{path}/schedules/{s['id']}", {"active": True}) for s in made["schedules"]]
+        swap = [{"slug": "a", "replaces": "b"}, {"slug": "b", "replaces": "a"}]
+        await asyncio.gather(
+            *patches,
+            api.patch(path, {"schedules": swap}),
+            api.patch(path, {"schedules": swap}),
+            api.post(f"{path}/schedule", DAY),
+            api.post(f"{path}/schedule", DAY),
+        )
+    assert {schedule["slug"] for schedule in await api.get(f"{path}/schedules")} == set("abcd")
+    dates = [(run["created_by"]["id"], run["expected_start_time"]) for run in await api.runs(made["id"])]
+    assert len(dates) == len(set(dates))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -131,7 +132,5 @@ async def test_distinct_resources(log: Scope, order: str, expected: str) -> None
 
 
 async def test_another_workspace_sees_nothing(log: Scope) -> None:
-    from uuid import UUID
-
     page = await read_page(log.db, UUID(int=1), EventFilter(), 50)
     assert (page.events, page.total) == ([], 0)

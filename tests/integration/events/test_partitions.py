@@ -133,7 +133,8 @@ async def test_finished_runs_and_what_is_left_of_runs(database: Database) -> Non
                 new_id(), DEFAULT_WORKSPACE, run,
             )  # fmt: skip
         await scope.db.execute(
-            "INSERT INTO artifact_collection (id, workspace_id, key, latest_id) VALUES ($1, $2, 'k', $1), ($3, $2, 'x', $3)",
+            "INSERT INTO artifact_collection (id, workspace_id, key, latest_id)"
+            " VALUES ($1, $2, 'k', $1), ($3, $2, 'x', $3)",
             new_id(), DEFAULT_WORKSPACE, new_id(),
         )  # fmt: skip
         await db_vacuum.run(scope)

@@ -180,9 +180,7 @@ async def test_other_events_are_none_of_its_business(scope: Scope, flow_run_id: 
     assert await scope.db.fetchval("SELECT count(*) FROM event_dead_letter") == 0
 
 
-async def test_a_run_that_rest_made_meanwhile_is_the_one(
-    scope: Scope, flow_run_id: UUID, database: Database
-) -> None:
+async def test_a_run_that_rest_made_meanwhile_is_the_one(scope: Scope, flow_run_id: UUID, database: Database) -> None:
     """Its insert is under way, unseen by our snapshot, when we look for the natural key."""
     rest_id = new_id()
     rest = await asyncpg.connect(database.url)
@@ -215,9 +213,7 @@ async def test_recorders_at_once_without_a_lease(scope: Scope, flow_run_id: UUID
         run_id = new_id()
         for m, state in enumerate(STATES):
             moment = START + timedelta(seconds=m)
-            events.append(
-                task_run_event(state, moment, run_id=run_id, flow_run_id=flow_run_id, dynamic_key=str(n))
-            )
+            events.append(task_run_event(state, moment, run_id=run_id, flow_run_id=flow_run_id, dynamic_key=str(n)))
     events = events[::2] + events[1::2]
     async with open_scope(database) as other:
         recorders = [consumer(s, leased=False) for s in (scope, other)]

@@ -173,9 +173,13 @@ async def test_a_slow_reader_is_told_to_come_back(database: Database) -> None:
         await until(lambda: live.runtime.event_tail._subscriptions, "the subscription is in place")
         for _ in range(60):
             await live.post("/events", [an_event(payload={"x": "y" * 900_000})])
-        with pytest.raises(websockets.ConnectionClosed):
+
+        async def read_on() -> None:
             while True:
                 await asyncio.wait_for(socket.recv(), 10)
+
+        with pytest.raises(websockets.ConnectionClosed):
+            await read_on()
         assert socket.close_code == 1013
 
 

@@ -21,6 +21,7 @@ from sempre.server.flow_runs.deletion import delete_scheduled
 from sempre.server.ids import new_id
 from sempre.server.scope import Scope
 from sempre.server.services import scheduler
+from sempre.server.work_pools.creation import ensure_agent_queue
 from tests.support.database import Database
 from tests.support.scopes import open_scope, until
 
@@ -88,6 +89,19 @@ async def test_each_schedule_is_planned_ahead(scope: Scope) -> None:
     before = [run["id"] for run in runs]
     await scheduler.run(scope)
     assert {run["id"] for run in await runs_of(scope.db, id)} >= set(before)
+
+
+async def test_pools_hear_of_new_runs(scope: Scope) -> None:
+    async with scope.db.transaction() as transaction:
+        queue_id, _ = await ensure_agent_queue(transaction, scope.workspace_id, "q")
+    pool_id = await scope.db.fetchval("SELECT work_pool_id FROM work_queue WHERE id = $1", queue_id)
+    await deployment(scope, HOURLY, work_queue_id=queue_id, work_queue_name="q")
+    with scope.doorbell.listening(f"work:{pool_id}") as rung:
+        await scheduler.run(scope)
+        assert rung.is_set()
+        rung.clear()
+        await scheduler.run_recent(scope)
+        assert not rung.is_set()
 
 
 async def test_what_has_enough_runs_is_not_looked_at(scope: Scope) -> None:
@@ -244,7 +258,8 @@ async def test_five_hundred_deployments_in_a_moment(scope: Scope) -> None:
         """
         WITH gone AS (
             DELETE FROM flow_run WHERE id IN (
-                SELECT DISTINCT ON (deployment_id) id FROM flow_run ORDER BY deployment_id, next_scheduled_start_time DESC
+                SELECT DISTINCT ON (deployment_id) id FROM flow_run
+                ORDER BY deployment_id, next_scheduled_start_time DESC
             ) RETURNING id
         )
         DELETE FROM flow_run_state USING gone WHERE flow_run_id = gone.id

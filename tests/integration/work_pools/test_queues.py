@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from sempre.server.deployments.readiness import Readiness
 from sempre.server.errors import NotFound
 from sempre.server.ids import new_id
 from sempre.server.work_pools.creation import ensure_agent_queue, ensure_queue
@@ -24,6 +25,35 @@ async def test_priorities_move_only_as_far_as_they_must(pools: Pools) -> None:
     await pools.delete("/work_pools/p/queues/q9")
     assert await pools.priorities() == {"hi": 1, "default": 3, "q1": 4, "q4": 5}
     assert (await pools.queue("free"))["priority"] == 2
+
+
+async def test_reordering_polling_and_deleting_at_once_do_not_deadlock(pools: Pools) -> None:
+    await pools.pool()
+    ids = [UUID((await pools.queue(f"q{number}"))["id"]) for number in range(6)]
+    for number, id in enumerate(ids):
+        await pools.deployment(f"d{number}", str(id))
+    readiness = [Readiness(pools.scope) for _ in range(6)]
+    for replica in readiness:
+        replica.mark_queues(ids)
+
+    async def reordered(number: int) -> int:
+        patched = await pools.api.patch(f"/work_pools/p/queues/q{number}", json={"priority": 1})
+        return patched.status_code
+
+    async def deleted(number: int) -> int:
+        return (await pools.api.delete(f"/work_pools/p/queues/q{number}")).status_code
+
+    statuses = await asyncio.gather(
+        *(reordered(number) for number in (5, 4, 3)),
+        *(deleted(number) for number in (0, 1)),
+        *(replica.flush() for replica in readiness),
+        *(reordered(number) for number in (3, 5, 4)),
+    )
+    assert [status for status in statuses if status is not None] == [204] * 8
+    assert await pools.scope.db.fetchval("SELECT count(*) FROM deployment WHERE work_queue_id IS NULL") == 2
+    priorities = (await pools.priorities()).values()
+    assert len(set(priorities)) == len(priorities)
+    await pools.delete("/work_pools/p")
 
 
 async def test_a_new_queue(pools: Pools) -> None:
