@@ -20,10 +20,14 @@ def main() -> None:
     parser.add_argument("--output", default="results", help="where runs write their results")
     parser.add_argument("--pace", type=float, default=0.0, help="seconds per week of readings, for runs asked for")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between scheduled runs")
+    parser.add_argument("--first", type=float, default=60.0, help="seconds from now to the first of them")
     options = parser.parse_args()
-    every = timedelta(seconds=options.every)
-    # The first one in a full interval from now, and without pauses: scheduled runs are quick.
-    schedule = Interval(every, anchor_date=datetime.now(UTC) + every, parameters={"pace": 0.0})
+    # Scheduled runs do not wait at all: they are quick.
+    schedule = Interval(
+        timedelta(seconds=options.every),
+        anchor_date=datetime.now(UTC) + timedelta(seconds=options.first),
+        parameters={"pace": 0.0},
+    )
     weather_report.from_source(source=str(ROOT), entrypoint="examples/pipeline.py:weather_report").deploy(
         name=options.name,
         work_pool_name=options.pool,

@@ -42,7 +42,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--directory", type=Path, default=ROOT / ".demo", help="emptied first; logs and results")
     parser.add_argument("--keep", action="store_true", help="leave it all running until Ctrl-C")
-    parser.add_argument("--server-command", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not os.access(options.client_python, os.X_OK):
         parser.error(f"{options.client_python} cannot be run; `make demo` installs the client and names it")
@@ -56,7 +55,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _play(show: Show, place: Workplace, options: argparse.Namespace) -> None:
-    stage = Stage(show, place, options.client_python, options.server_command)
+    stage = Stage(show, place, options.client_python)
     try:
         Story(stage).play()
         _say_goodbye(show, stage, options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ T = TypeVar("T")
 class Stage:
     """Everything runs on one port of the loopback address, with homes under the workplace."""
 
-    def __init__(self, show: Show, place: Workplace, client_python: Path, server_command: str | None = None) -> None:
+    def __init__(self, show: Show, place: Workplace, client_python: Path) -> None:
         self.show = show
         self.place = place
         self.port = free_port()
@@ -35,7 +34,6 @@ class Stage:
         self.server: Process | None = None
         self.worker: Process | None = None
         self._client_python = client_python
-        self._server_command = shlex.split(server_command) if server_command else [sys.executable, "-m", "sempre"]
 
     def _environment(self, **own: str) -> dict[str, str]:
         """The caller's environment without settings that would lead elsewhere."""
@@ -44,7 +42,7 @@ class Stage:
 
     def start_server(self) -> None:
         """Start the server, which brings its own Postgres, and wait until it can be used."""
-        argv = [*self._server_command, "server", "start", "--host", LOOPBACK, "--port", str(self.port)]
+        argv = [sys.executable, "-m", "sempre", "server", "start", "--host", LOOPBACK, "--port", str(self.port)]
         environment = self._environment(SEMPRE_HOME=str(self.place.server_home))
         self.server = Process(self.place, "server", argv, environment)
         self.until("the server starts", self.api.ready, START_TIMEOUT)

@@ -24,7 +24,7 @@ from sempre.server.feed.doorbell import Doorbell
 from sempre.server.middleware import AuthMiddleware, BodyRulesMiddleware, CsrfMiddleware, VersionMiddleware
 from sempre.server.resources import migrated, open_database
 from sempre.server.routers import API_ROUTERS, ROOT_ROUTERS, WEBSOCKET_ROUTES
-from sempre.server.routing import add_rooms
+from sempre.server.routing import add_rooms, index_paths
 from sempre.server.runtime import Runtime
 from sempre.server.scope import Scope
 from sempre.server.services import partition_keeper
@@ -57,8 +57,8 @@ def create_app(settings: Settings, *, services: bool) -> FastAPI:
     )
     errors.install(app)
     add_rooms(app, prefix, API_ROUTERS)
-    for room in ROOT_ROUTERS:
-        app.include_router(room)
+    add_rooms(app, "", ROOT_ROUTERS)
+    index_paths(app, prefix)
     for path, endpoint in WEBSOCKET_ROUTES:
         app.router.add_websocket_route(prefix + path, endpoint)
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from sempre.server.admin.routes import router as admin
 from sempre.server.artifacts.routes import router as artifacts
 from sempre.server.automations.routes import router as automations
@@ -33,6 +31,7 @@ from sempre.server.flow_runs.state_routes import router as flow_run_states
 from sempre.server.flows.routes import router as flows
 from sempre.server.logs.routes import router as logs
 from sempre.server.logs.stream import logs_out
+from sempre.server.routing import Room
 from sempre.server.saved_searches.routes import router as saved_searches
 from sempre.server.task_runs.routes import router as task_runs
 from sempre.server.task_runs.state_routes import router as task_run_states
@@ -48,7 +47,7 @@ from sempre.server.worker_channel.endpoint import worker_channel
 
 __all__ = ["API_ROUTERS", "ROOT_ROUTERS", "WEBSOCKET_ROUTES"]
 
-API_ROUTERS: list[APIRouter] = [
+API_ROUTERS: list[Room] = [
     flow_runs,
     task_runs,
     task_workers,
@@ -87,7 +86,7 @@ API_ROUTERS: list[APIRouter] = [
 ]
 
 # Outside the API's prefix, and without authentication.
-ROOT_ROUTERS: list[APIRouter] = [ui_settings]
+ROOT_ROUTERS: list[Room] = [ui_settings]
 
 # Path under the API's prefix, and the ASGI endpoint that serves it.
 WEBSOCKET_ROUTES: list[tuple[str, Any]] = [

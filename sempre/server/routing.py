@@ -5,7 +5,9 @@ routes of all rooms stand in one list, and a request looks only at those that ha
 and its resource.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -14,30 +16,33 @@ from starlette.types import Receive, Scope, Send
 
 from sempre.server.bodies import BodyRoute
 
-__all__ = ["PathIndex", "add_rooms"]
+__all__ = ["PathIndex", "Room", "add_rooms", "index_paths"]
 
 
-def add_rooms(app: FastAPI, prefix: str, rooms: Iterable[APIRouter]) -> None:
-    """Put every route of ``rooms`` under ``prefix``, in one flat list, and let the index find them."""
+class Room(APIRouter):
+    """The routes of one resource, written down as they are declared and built once, when the app is.
+
+    Use it as any router: ``@room.post("/filter", response_model=...)``.
+    """
+
+    def __init__(self, *, prefix: str = "", tags: list[str | Enum] | None = None) -> None:
+        super().__init__(prefix=prefix, tags=tags)
+        self.declared: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self.declared.append((path, endpoint, options))
+
+
+def add_rooms(app: FastAPI, prefix: str, rooms: Iterable[Room]) -> None:
+    """Build every route of ``rooms`` under ``prefix``, in one flat list."""
     for room in rooms:
-        for route in room.routes:
-            assert isinstance(route, APIRoute)
-            app.router.add_api_route(
-                prefix + route.path,
-                route.endpoint,
-                methods=list(route.methods or ()),
-                response_model=route.response_model,
-                status_code=route.status_code,
-                tags=route.tags,
-                summary=route.summary,
-                description=route.description,
-                deprecated=route.deprecated,
-                responses=route.responses,
-                response_class=route.response_class,
-                include_in_schema=route.include_in_schema,
-                name=route.name,
-                route_class_override=BodyRoute,
-            )
+        for path, endpoint, options in room.declared:
+            options = {**options, "tags": [*room.tags, *(options.get("tags") or ())]}
+            app.router.add_api_route(prefix + room.prefix + path, endpoint, route_class_override=BodyRoute, **options)
+
+
+def index_paths(app: FastAPI, prefix: str) -> None:
+    """Find the routes under ``prefix`` by the shape of their paths. Call it when all of them are there."""
     app.router.middleware_stack = PathIndex(app.router, prefix)
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from sempre.db.errors import DatabaseUnavailable
@@ -14,11 +14,12 @@ from sempre.server.admin.effective import effective_settings
 from sempre.server.admin.versions import API_VERSION, PROTOCOL_VERSION
 from sempre.server.errors import NotFound, Unprocessable
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Admin"])
+router = Room(tags=["Admin"])
 
 
 @router.get("/health")

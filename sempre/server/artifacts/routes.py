@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -21,11 +21,12 @@ from sempre.server.errors import NotFound
 from sempre.server.events.emit import ServerEvent, emit, named, resource
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/artifacts", tags=["Artifacts"])
+router = Room(prefix="/artifacts", tags=["Artifacts"])
 
 _NOT_FOUND = "Artifact not found."
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
 from starlette.responses import Response
@@ -27,11 +27,12 @@ from sempre.server.errors import Conflict, ObjectNotFound
 from sempre.server.events.emit import ServerEvent, emit, resource
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/automations", tags=["Automations"])
+router = Room(prefix="/automations", tags=["Automations"])
 
 _NOT_FOUND = "Automation not found"
 _ATTEMPTS = 20  # writes that may come between reading an automation and writing it

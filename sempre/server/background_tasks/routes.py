@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.schemas.task_runs import TaskWorkerFilter, TaskWorkerResponse
 from sempre.server.background_tasks import queries
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/task_workers", tags=["Task Workers"])
+router = Room(prefix="/task_workers", tags=["Task Workers"])
 
 
 @router.post("/filter", response_model=list[TaskWorkerResponse])

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.schemas.blocks import BlockDocument, BlockDocumentCreate, BlockDocumentUpdate
@@ -21,11 +21,12 @@ from sempre.server.blocks.documents import (
 from sempre.server.errors import NotFound
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/block_documents", tags=["Block Documents"])
+router = Room(prefix="/block_documents", tags=["Block Documents"])
 
 
 @router.post("/", status_code=201, response_model=BlockDocument)

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from sempre.schemas.blocks import BlockSchema, BlockSchemaCreate
@@ -12,11 +11,12 @@ from sempre.server.blocks import schema_queries, schemas, type_queries
 from sempre.server.errors import Forbidden, NotFound
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/block_schemas", tags=["Block Schemas"])
+router = Room(prefix="/block_schemas", tags=["Block Schemas"])
 
 _NOT_FOUND = "Block schema not found"
 

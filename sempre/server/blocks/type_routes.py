@@ -4,7 +4,6 @@ import html
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -20,12 +19,13 @@ from sempre.server.errors import Conflict, Forbidden, NotFound
 from sempre.server.events.emit import emit
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["capabilities_router", "router"]
 
-router = APIRouter(prefix="/block_types", tags=["Block Types"])
-capabilities_router = APIRouter(prefix="/block_capabilities", tags=["Block Capabilities"])
+router = Room(prefix="/block_types", tags=["Block Types"])
+capabilities_router = Room(prefix="/block_capabilities", tags=["Block Capabilities"])
 
 _NOT_FOUND = "Block type not found"
 _ESCAPED = ("description", "code_example")

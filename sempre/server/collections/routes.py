@@ -8,15 +8,15 @@ from importlib import resources
 from typing import Any
 
 import orjson
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from sempre.server.errors import NotFound
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 
 __all__ = ["router", "worker_types"]
 
-router = APIRouter(prefix="/collections", tags=["Collections"])
+router = Room(prefix="/collections", tags=["Collections"])
 
 # Asked for by user interfaces; we have no registry of blocks and flows to show.
 _EMPTY = frozenset({"aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"})

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -22,11 +22,12 @@ from sempre.server.concurrency.taking import Full, LeaseTerms, refuse, take
 from sempre.server.errors import Gone, NotFound
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v2/concurrency_limits", tags=["Concurrency Limits V2"])
+router = Room(prefix="/v2/concurrency_limits", tags=["Concurrency Limits V2"])
 
 _NOT_FOUND = "Concurrency Limit not found"
 _GONE = "Lease not found - it may have expired or been revoked"

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -17,11 +17,12 @@ from sempre.server.concurrency import changes, queries, tags
 from sempre.server.errors import NotFound, Unprocessable
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/concurrency_limits", tags=["Concurrency Limits"])
+router = Room(prefix="/concurrency_limits", tags=["Concurrency Limits"])
 
 _NOT_FOUND = "Concurrency limit not found"
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -28,11 +28,12 @@ from sempre.server.filters.relations import Filters
 from sempre.server.flow_runs.routes import AutomationId, AutomationName, automation_of
 from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/deployments", tags=["Deployments"])
+router = Room(prefix="/deployments", tags=["Deployments"])
 
 _NOT_FOUND = "Deployment not found"
 

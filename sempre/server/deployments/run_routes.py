@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Request
+from fastapi import Body, Request
 from starlette.responses import Response
 
 from sempre.schemas.base import DateTime
@@ -20,11 +20,12 @@ from sempre.server.flow_runs import rows
 from sempre.server.flow_runs.routes import AutomationId, AutomationName, automation_of
 from sempre.server.lists import Limit
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/deployments", tags=["Deployments"])
+router = Room(prefix="/deployments", tags=["Deployments"])
 
 
 @router.post("/get_scheduled_flow_runs", response_model=list[FlowRunResponse])

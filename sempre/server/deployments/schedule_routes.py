@@ -11,7 +11,7 @@ from typing import Annotated
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Executor
@@ -22,11 +22,12 @@ from sempre.server.deployments.rows import schedule_to_wire
 from sempre.server.deployments.schedule_plan import new_schedule, patch_of
 from sempre.server.errors import Conflict, NotFound
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/deployments", tags=["Deployments"])
+router = Room(prefix="/deployments", tags=["Deployments"])
 
 _NO_DEPLOYMENT = "Deployment not found."
 _NO_SCHEDULE = "Schedule not found."

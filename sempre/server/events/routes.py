@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import Body, Query, Request
 from starlette.responses import Response
 
 from sempre.schemas.events import Countable, Event, EventCount, EventPage, TimeUnit
@@ -15,11 +15,12 @@ from sempre.server.events.queries import Page, Token, event_to_wire
 from sempre.server.events.spans import MAX_SPANS, PIVOT, Spans
 from sempre.server.events.writer import EventWriter
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/events", tags=["Events"])
+router = Room(prefix="/events", tags=["Events"])
 
 PAGE_SIZE = 50
 # Larger than the protocol's own 50: its Python client asks for 100 unless told otherwise.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.core.transitions.model import Policy, Proposal, Status
@@ -23,11 +23,12 @@ from sempre.server.flow_runs.orchestration import set_flow_run_state
 from sempre.server.lists import null_means
 from sempre.server.orchestration import Outcome
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow Runs"])
+router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
 log = logging.getLogger("sempre.server")
 

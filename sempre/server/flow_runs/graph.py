@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -16,11 +15,12 @@ from sempre.server.estimates import estimates
 from sempre.server.flow_runs import graph_rows
 from sempre.server.flow_runs.graph_nodes import assemble, references
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow Runs", "Flow Run Graph"])
+router = Room(prefix="/flow_runs", tags=["Flow Runs", "Flow Run Graph"])
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from sqlalchemy import func, select
 from starlette.responses import Response
 
@@ -19,11 +19,12 @@ from sempre.server.estimates import lateness as lateness_of
 from sempre.server.filters.relations import Filters, on_flow_runs
 from sempre.server.history import intervals_of, read_history
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow Runs"])
+router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
 
 @router.post("/history", response_model=list[HistoryResponse])

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import PlainTextResponse, Response
 
 from sempre.schemas.base import Slug
@@ -12,11 +12,12 @@ from sempre.server.errors import Conflict, NotFound
 from sempre.server.flow_runs import input_queries
 from sempre.server.lists import null_means
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flow_runs/{id:uuid}/input", tags=["Flow Runs"])
+router = Room(prefix="/flow_runs/{id:uuid}/input", tags=["Flow Runs"])
 
 _NOT_FOUND = "Flow run input not found"
 

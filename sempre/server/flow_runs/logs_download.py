@@ -8,17 +8,17 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from sempre.db.pool import Executor, Record
 from sempre.server.errors import NotFound
 from sempre.server.flow_runs import queries
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow Runs"])
+router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
 PAGE_SIZE = 1000
 

@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.core.hydration import KIND, HydrationError, hydrate
@@ -18,11 +18,12 @@ from sempre.server.flow_runs import input_queries, queries
 from sempre.server.flow_runs.orchestration import Answer, run_of, set_flow_run_state
 from sempre.server.orchestration import MAX_ATTEMPTS, Outcome, gave_up
 from sempre.server.responses import JSON, dumps
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow Runs"])
+router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
 
 class _Unacceptable(Exception):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header
+from fastapi import Body, Header
 from starlette.responses import Response
 
 from sempre.core.states import StateType
@@ -31,12 +31,13 @@ from sempre.server.flow_runs.deletion import delete_runs
 from sempre.server.flow_runs.orchestration import policy_to_json, set_flow_run_state
 from sempre.server.lists import Limit, Offset, PageNumber, null_means
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 from sempre.server.work_pools.lookup import queue_named
 
 __all__ = ["automation_of", "router"]
 
-router = APIRouter(prefix="/flow_runs", tags=["Flow Runs"])
+router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
 Sort = Annotated[FlowRunSort, null_means(FlowRunSort.ID_DESC), Body()]
 

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from sempre.schemas.states import State
@@ -10,11 +9,12 @@ from sempre.server import states
 from sempre.server.errors import NotFound
 from sempre.server.flow_runs import queries
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flow_run_states", tags=["Flow Run States"])
+router = Room(prefix="/flow_run_states", tags=["Flow Run States"])
 
 
 @router.get("/{id:uuid}", response_model=State)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -23,11 +23,12 @@ from sempre.server.flow_runs.deletion import delete_runs_of_flows
 from sempre.server.flows import queries
 from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/flows", tags=["Flows"])
+router = Room(prefix="/flows", tags=["Flows"])
 
 _NOT_FOUND = "Flow not found"
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.schemas.filters.logs import LogFilter
@@ -11,11 +11,12 @@ from sempre.schemas.sorting import LogSort
 from sempre.server.lists import Limit, Offset, bounded
 from sempre.server.logs.queries import log_to_wire, read_logs, write_logs
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/logs", tags=["Logs"])
+router = Room(prefix="/logs", tags=["Logs"])
 
 
 @router.post("/", status_code=201)

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from sempre.schemas.saved_searches import SavedSearch, SavedSearchCreate
@@ -10,12 +9,13 @@ from sempre.server import lists
 from sempre.server.errors import NotFound
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.saved_searches import queries
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/saved_searches", tags=["Saved Searches"])
+router = Room(prefix="/saved_searches", tags=["Saved Searches"])
 
 _NOT_FOUND = "Saved search not found"
 

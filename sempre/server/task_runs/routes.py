@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.core.states import StateType
@@ -25,6 +25,7 @@ from sempre.server.filters.relations import Filters, on_task_runs
 from sempre.server.history import intervals_of, read_history
 from sempre.server.lists import Limit, Offset, PageNumber, null_means
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 from sempre.server.task_runs import queries, rows
 from sempre.server.task_runs.creation import create_task_run
@@ -33,7 +34,7 @@ from sempre.server.task_runs.orchestration import set_task_run_state
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/task_runs", tags=["Task Runs"])
+router = Room(prefix="/task_runs", tags=["Task Runs"])
 
 Sort = Annotated[TaskRunSort, null_means(TaskRunSort.ID_DESC), Body()]
 

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from sempre.db.pool import Executor, Record
@@ -10,11 +9,12 @@ from sempre.schemas.states import State
 from sempre.server import states
 from sempre.server.errors import NotFound
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/task_run_states", tags=["Task Run States"])
+router = Room(prefix="/task_run_states", tags=["Task Run States"])
 
 
 @router.get("/{id:uuid}", response_model=State)

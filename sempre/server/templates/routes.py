@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.core.templates import validate_template
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Templates"])
+router = Room(tags=["Templates"])
 
 
 @router.post("/automations/templates/validate", status_code=204, deprecated=True)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.core.hydration import hydrate_keeping_problems
@@ -28,6 +28,7 @@ from sempre.server.estimates import estimates
 from sempre.server.filters.relations import Filters
 from sempre.server.lists import Offset
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 from sempre.server.task_runs import queries as task_run_queries
 from sempre.server.task_runs import rows as task_run_rows
@@ -36,7 +37,7 @@ from sempre.server.variables.queries import values_by_name
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/ui", tags=["UI"])
+router = Room(prefix="/ui", tags=["UI"])
 
 _MINUTE = timedelta(minutes=1)
 

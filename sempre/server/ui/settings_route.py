@@ -1,14 +1,15 @@
 """``/ui-settings``, outside the API and open to everybody: what a UI must know before its first call."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from sempre.server.responses import JSON
+from sempre.server.routing import Room
 from sempre.server.scope import Scope
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = Room()
 
 
 @router.get("/ui-settings", include_in_schema=False)

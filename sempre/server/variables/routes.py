@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -15,12 +15,13 @@ from sempre.server.errors import Conflict, NotFound
 from sempre.server.events.emit import ServerEvent, emit, resource
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 from sempre.server.variables import queries
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/variables", tags=["Variables"])
+router = Room(prefix="/variables", tags=["Variables"])
 
 _NOT_FOUND = "Variable not found."
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -13,6 +13,7 @@ from sempre.server import lists
 from sempre.server.errors import Conflict
 from sempre.server.lists import Limit
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 from sempre.server.work_pools import queries, queue_queries
 from sempre.server.work_pools.creation import NewQueue, create_queue, lock_pool
@@ -22,7 +23,7 @@ from sempre.server.work_pools.rows import queue_to_wire
 
 __all__ = ["new_queue", "router"]
 
-router = APIRouter(prefix="/work_pools", tags=["Work Pools"])
+router = Room(prefix="/work_pools", tags=["Work Pools"])
 
 # The braces are the protocol's: its clients have never seen the name.
 _TAKEN = "A work queue with this name already exists in work pool {work_pool_name!r}."

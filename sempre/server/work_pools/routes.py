@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Request
+from fastapi import Body, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
@@ -25,6 +25,7 @@ from sempre.server.events.emit import emit
 from sempre.server.ids import new_id
 from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 from sempre.server.work_pools import events, polling, queries
 from sempre.server.work_pools.creation import NewPool, create_pool, lock_pool
@@ -34,7 +35,7 @@ from sempre.server.work_pools.rows import pool_to_wire, run_summary
 
 __all__ = ["is_reserved", "router"]
 
-router = APIRouter(prefix="/work_pools", tags=["Work Pools"])
+router = Room(prefix="/work_pools", tags=["Work Pools"])
 
 _RESERVED = "Work pools starting with 'Prefect' are reserved for internal use"
 _CHANGEABLE_IF_RESERVED = frozenset({"is_paused", "concurrency_limit"})

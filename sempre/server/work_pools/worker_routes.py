@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import Body
 from sqlalchemy import func, select
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from sempre.server.errors import NotFound
 from sempre.server.filters import resources
 from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 from sempre.server.work_pools import queries
 from sempre.server.work_pools.heartbeats import record_heartbeat
@@ -22,7 +23,7 @@ from sempre.server.work_pools.rows import worker_to_wire
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/work_pools", tags=["Work Pools"])
+router = Room(prefix="/work_pools", tags=["Work Pools"])
 
 _worker = tables.worker
 

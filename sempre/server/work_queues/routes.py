@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Request
+from fastapi import Body, Header, Request
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -24,6 +24,7 @@ from sempre.server.errors import Conflict, NotFound, ObjectNotFound
 from sempre.server.flow_runs import rows as flow_run_rows
 from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
+from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 from sempre.server.work_pools import queries as pool_queries
 from sempre.server.work_pools import queue_queries
@@ -35,7 +36,7 @@ from sempre.server.work_queues import queries
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/work_queues", tags=["Work Queues"])
+router = Room(prefix="/work_queues", tags=["Work Queues"])
 
 _NOT_FOUND = "work queue not found"
 _HEALTH = WorkQueueHealthPolicy()

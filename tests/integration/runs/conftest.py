@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -26,8 +27,8 @@ Json = dict[str, Any]
 USER_AGENT = {"User-Agent": "prefect/3.8.8 (API 0.8.4)"}
 
 
-def app_of(scope: Scope) -> FastAPI:
-    """Every room of the API in one scope, without background services."""
+@cache
+def _app(place: str) -> FastAPI:
     app = FastAPI()
     errors.install(app)
     api = APIRouter(prefix="/api")
@@ -36,6 +37,12 @@ def app_of(scope: Scope) -> FastAPI:
     app.include_router(api)
     for path, endpoint in WEBSOCKET_ROUTES:
         app.router.add_websocket_route("/api" + path, endpoint)
+    return app
+
+
+def app_of(scope: Scope, place: str) -> FastAPI:
+    """Every room of the API in one scope, without background services; one app per place, since building takes long."""
+    app = _app(place)
     app.state.scope = scope
     return app
 
@@ -111,7 +118,7 @@ async def scope(database: Database) -> AsyncIterator[Scope]:
 
 @pytest.fixture
 async def api(scope: Scope) -> AsyncIterator[Api]:
-    transport = httpx.ASGITransport(app_of(scope))
+    transport = httpx.ASGITransport(app_of(scope, "api"))
     async with httpx.AsyncClient(transport=transport, base_url="http://sempre/api", headers=USER_AGENT) as client:
         yield Api(client)
 
@@ -132,14 +139,14 @@ class Replica:
 
 
 @asynccontextmanager
-async def open_replica(database: Database) -> AsyncIterator[Replica]:
+async def open_replica(database: Database, place: str) -> AsyncIterator[Replica]:
     async with open_scope(database) as base:
         doorbell = Doorbell(base.db)
         doorbell.start()
         scope = Scope(base.db, base.settings, doorbell)
         port = free_port()
         config = uvicorn.Config(
-            app_of(scope), host=LOOPBACK, port=port, lifespan="off", log_config=None, ws=WebSocketProtocol
+            app_of(scope, place), host=LOOPBACK, port=port, lifespan="off", log_config=None, ws=WebSocketProtocol
         )
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
@@ -154,11 +161,11 @@ async def open_replica(database: Database) -> AsyncIterator[Replica]:
 
 @pytest.fixture
 async def replica(database: Database) -> AsyncIterator[Replica]:
-    async with open_replica(database) as opened:
+    async with open_replica(database, "first") as opened:
         yield opened
 
 
 @pytest.fixture
 async def other(database: Database) -> AsyncIterator[Replica]:
-    async with open_replica(database) as opened:
+    async with open_replica(database, "second") as opened:
         yield opened
