@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Body, FastAPI
+from fastapi import Body, FastAPI
 
-from sempre.server.routing import add_rooms
+from sempre.server.routing import Room, add_rooms
 
-room = APIRouter(prefix="/room")
+room = Room(prefix="/room")
 
 
 @room.post("/page")

@@ -239,7 +239,7 @@ CREATE TABLE flow_run (
     auto_scheduled boolean NOT NULL DEFAULT false,
     infrastructure_document_id uuid,
     infrastructure_pid text,
-    job_variables jsonb NOT NULL DEFAULT '{}',
+    job_variables jsonb DEFAULT '{}',
     created_by jsonb,
     state_id uuid,
     state_type text,
@@ -333,7 +333,7 @@ CREATE TABLE task_run (
     start_time timestamptz,
     end_time timestamptz,
     total_run_time double precision NOT NULL DEFAULT 0,
-    PRIMARY KEY (workspace_id, id)
+    PRIMARY KEY (id, workspace_id) -- id first: a plan must never settle for the workspace alone
 ) WITH (fillfactor = 85);
 CREATE UNIQUE INDEX task_run_natural_key ON task_run (flow_run_id, task_key, dynamic_key)
     WHERE flow_run_id IS NOT NULL;
@@ -355,7 +355,7 @@ CREATE TABLE task_run_state (
     message text,
     data jsonb,
     details jsonb,
-    PRIMARY KEY (workspace_id, id)
+    PRIMARY KEY (id, workspace_id) -- id first: a plan must never settle for the workspace alone
 );
 CREATE INDEX task_run_state_run ON task_run_state (workspace_id, task_run_id, timestamp);
 
