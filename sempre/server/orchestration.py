@@ -89,6 +89,10 @@ async def attempt(db: Executor, statement: Statement, parameters: Mapping[str, A
     """Run a guarded write. ``False``: what it was decided on has changed (the version moved, or a slot was lost)."""
     try:
         return await db.fetchrow(statement.sql, *statement.bind(**parameters)) is not None
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == "concurrency_slot_one_per_run":
+            return False  # the run's own slot, which had expired, has just been renewed
+        raise
     except asyncpg.PostgresError as error:
         if error.sqlstate == "SP001":
             return False

@@ -5,7 +5,7 @@ import logging
 
 from sempre.db import migrate
 from sempre.db.embedded import EmbeddedPostgres, start_embedded
-from sempre.db.errors import DatabaseUnavailable
+from sempre.db.errors import is_transient
 from sempre.db.pool import Database
 from sempre.server.settings import Settings
 
@@ -42,11 +42,22 @@ async def migrated(db: Database, settings: Settings) -> None:
     """Bring the schema up to date, waiting for the database as long as it takes."""
     if not settings.database.migrate_on_start:
         return
+    options = settings.database.migration_options()
     while True:
         try:
-            if not await migrate.is_current(db.dsn):
-                await migrate.upgrade(db.dsn)
+            if not await migrate.is_current(db.dsn, options=options):
+                await migrate.upgrade(db.dsn, options=options, tell=log.warning)
             return
-        except (OSError, TimeoutError, DatabaseUnavailable) as error:
+        except Exception as error:
+            if not _may_pass(error):
+                raise
             log.warning("waiting for the database before migrating: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the database is away rather than the migration wrong. The toolkit wraps what the driver raised."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, Exception):
+        return is_transient(cause.__cause__ or cause)
+    return is_transient(error)

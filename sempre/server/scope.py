@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from sempre.db.pool import Database
 from sempre.server.feed.doorbell import Doorbell
+from sempre.server.recall import Recall
 from sempre.server.settings import Settings
 
 __all__ = ["DEFAULT_WORKSPACE", "Client", "Scope", "ScopeDep", "request_scope", "scope_of"]
@@ -48,6 +49,7 @@ class Scope:
     doorbell: Doorbell
     workspace_id: UUID = DEFAULT_WORKSPACE
     client: Client = field(default_factory=Client)
+    recall: Recall = field(default_factory=Recall)
     created_by: dict[str, Any] | None = None  # the automation that acts, if one does
 
 
@@ -61,7 +63,7 @@ async def request_scope(request: Request) -> Scope:
     base: Scope = request.app.state.scope
     headers = request.headers
     client = Client.of(headers.get("user-agent"), headers.get("x-prefect-api-version"))
-    return Scope(base.db, base.settings, base.doorbell, base.workspace_id, client)
+    return Scope(base.db, base.settings, base.doorbell, base.workspace_id, client, base.recall)
 
 
 ScopeDep = Annotated[Scope, Depends(request_scope)]

@@ -13,7 +13,7 @@ import httpx
 import orjson
 import uvicorn
 import websockets
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from sempre.server import errors
 from sempre.server.events.ingest import EventsIn
@@ -24,6 +24,7 @@ from sempre.server.feed.websocket_protocol import WebSocketProtocol
 from sempre.server.ids import new_id
 from sempre.server.logs.routes import router as logs
 from sempre.server.logs.stream import logs_out
+from sempre.server.routing import add_rooms
 from sempre.server.runtime import Runtime
 from sempre.server.scope import Scope
 from tests.support.database import Database
@@ -112,10 +113,7 @@ async def serving(database: Database, env: Mapping[str, str] | None = None) -> A
         doorbell.start()
         app = FastAPI()
         errors.install(app)
-        api = APIRouter(prefix="/api")
-        api.include_router(events)
-        api.include_router(logs)
-        app.include_router(api)
+        add_rooms(app, "/api", [events, logs])
         for path, endpoint in (("/events/in", EventsIn()), ("/events/out", events_out), ("/logs/out", logs_out)):
             app.router.add_websocket_route("/api" + path, endpoint)  # type: ignore[arg-type]
         app.state.scope = Scope(base.db, base.settings, doorbell)

@@ -45,7 +45,7 @@ def take_slot(context: FlowContext) -> Stop | None:
         return abort("The deployment concurrency limit is 0. The flow will deadlock if submitted again.")
     if _used_by_others(limit, facts) >= limit.limit:
         return _refuse_full(context, limit)
-    _acquire(context, limit)
+    _acquire(context, limit, limit.grace_seconds)
     return None
 
 
@@ -58,8 +58,8 @@ def validate_slot(context: FlowContext) -> Stop | None:
     context.changes["deployment_concurrency_lease_id"] = lease
     if context.run.deployment_id is None or limit is None or not _knows_leases(facts):
         return None
-    if facts.holds_slot or (limit.active and limit.in_use < limit.limit):
-        _acquire(context, limit)
+    if _may_go_on(facts, limit):
+        _acquire(context, limit, limit.grace_seconds)
     elif limit.active:
         cancelled = Proposal(StateType.CANCELLED, "Cancelled", message=_SLOT_LOST)
         return substitute(cancelled, "Deployment concurrency limit reached after lease expiry.")
@@ -67,11 +67,14 @@ def validate_slot(context: FlowContext) -> Stop | None:
 
 
 def hold_without_lease(context: FlowContext) -> Stop | None:
-    """A client that never renews leases holds its slot until the run ends, not until a time."""
-    facts = context.facts
-    if facts.holds_slot and facts.limit is not None and not _knows_leases(facts):
-        lease = facts.held_lease_id or context.inputs.lease_id
-        context.take = SlotTake((facts.limit.id,), lease, None, renew_only=True)
+    """A client that never renews leases holds its slot until the run ends, not until a time.
+
+    Nothing stops such a client: it goes on even if its slot ran out and no other is free.
+    """
+    facts, limit = context.facts, context.facts.limit
+    had_slot = facts.holds_slot or context.current.details.deployment_concurrency_lease_id is not None
+    if had_slot and limit is not None and not _knows_leases(facts) and _may_go_on(facts, limit):
+        _acquire(context, limit, None)
     return None
 
 
@@ -98,10 +101,15 @@ def frees_slot(context: FlowContext, new: State) -> bool:
     return context.run.deployment_id is not None and context.old is not None and may_hold_slot(context.old)
 
 
-def _acquire(context: FlowContext, limit: DeploymentLimit) -> None:
+def _may_go_on(facts: FlowRunFacts, limit: DeploymentLimit) -> bool:
+    """Whether a run that once had a slot has it still, or finds another."""
+    return facts.holds_slot or (limit.active and limit.in_use < limit.limit)
+
+
+def _acquire(context: FlowContext, limit: DeploymentLimit, ttl_seconds: float | None) -> None:
     held = context.facts.holds_slot
     lease = (context.facts.held_lease_id if held else None) or context.inputs.lease_id
-    context.take = SlotTake((limit.id,), lease, limit.grace_seconds, renew_only=held)
+    context.take = SlotTake((limit.id,), lease, ttl_seconds, renew_only=held)
     context.changes["deployment_concurrency_lease_id"] = lease
 
 

@@ -45,19 +45,36 @@ def free_slots(limit: str, slots: str) -> str:
 
 _EXPIRY = "clock_timestamp() + make_interval(secs => :slot_ttl::float8)"
 
-# One slot of each limit in :limit_ids for the run, under one lease; a dead slot is taken over in place.
+# One slot of each limit in :limit_ids for the run, under one lease; a dead slot is taken over in place. The run's own
+# dead slot comes first: it may have one row per limit only. One whose number is no longer handed out, since the limit
+# was lowered, goes; nobody else can want that number, so parallel takers do not meet head-on.
 TAKE_RUN_SLOTS = Part(
     f"""
 lease AS (
     INSERT INTO concurrency_lease (id, workspace_id, expires_at, slots, limit_ids, holder_type, holder_id)
     SELECT :lease_id::uuid, run.workspace_id, {_EXPIRY}, 1, :limit_ids::uuid[], :holder_type::text, run.id FROM run
 ),
+own AS MATERIALIZED (
+    SELECT s.limit_id, s.slot, s.run_id, s.slot <= sempre_highest_slot(l.id, l.slot_limit) AS usable
+    FROM run JOIN concurrency_slot s ON s.run_id = run.id JOIN concurrency_limit l ON l.id = s.limit_id
+    WHERE s.limit_id = ANY(:limit_ids::uuid[])
+),
+buried AS (
+    DELETE FROM concurrency_slot s USING own
+    WHERE NOT own.usable AND s.limit_id = own.limit_id AND s.slot = own.slot AND s.run_id = own.run_id
+        AND s.expires_at <= clock_timestamp()
+    RETURNING s.slot
+),
 taken AS (
     INSERT INTO concurrency_slot AS held (limit_id, slot, workspace_id, lease_id, run_id, acquired_at, expires_at)
-    SELECT l.id, free.slot, run.workspace_id, :lease_id::uuid, run.id, clock_timestamp(), {_EXPIRY}
+    SELECT l.id, number.slot, run.workspace_id, :lease_id::uuid, run.id, clock_timestamp(), {_EXPIRY}
     FROM run
-    JOIN concurrency_limit l ON l.id = ANY(:limit_ids::uuid[])
-    CROSS JOIN LATERAL {free_slots("l", "1")} free
+    JOIN concurrency_limit l ON l.id = ANY(:limit_ids::uuid[]) AND (SELECT count(*) FROM buried) >= 0
+    CROSS JOIN LATERAL (SELECT coalesce(
+        (SELECT own.slot FROM own WHERE own.limit_id = l.id AND own.usable),
+        (SELECT free.slot FROM {free_slots("l", "1")} free)
+    ) AS slot) number
+    WHERE number.slot IS NOT NULL
     ORDER BY l.id
     ON CONFLICT (limit_id, slot) DO UPDATE SET
         workspace_id = excluded.workspace_id, lease_id = excluded.lease_id, run_id = excluded.run_id,
@@ -68,12 +85,13 @@ taken AS (
     "sempre_require((SELECT count(*) FROM taken) = cardinality(:limit_ids::uuid[]), 'slot taken by another')",
 )
 
-# The run keeps the slots it holds, until a new expiry. Also revives one that has expired and was not yet taken over.
+# The run keeps the slots it holds, until a new expiry. One that has just expired is not held: others may have filled
+# the limit since, so the run has to take one like everybody else.
 RENEW_RUN_SLOTS = Part(
     f"""
 renewed AS (
     UPDATE concurrency_slot s SET expires_at = {_EXPIRY}
-    FROM run WHERE s.run_id = run.id AND s.limit_id = ANY(:limit_ids::uuid[])
+    FROM run WHERE s.run_id = run.id AND s.limit_id = ANY(:limit_ids::uuid[]) AND {LIVE.format(alias="s")}
     RETURNING s.lease_id
 ),
 renewed_lease AS (

@@ -95,10 +95,10 @@ async def _create(
     scope: Scope, deployment: Record, body: DeploymentFlowRunCreate, created_by: dict[str, Any] | None
 ) -> tuple[dict[str, Any], bool]:
     parameters = await _parameters(scope, deployment, body)
-    job_variables = body.job_variables or {}
+    job_variables = body.job_variables if "job_variables" in body.model_fields_set else {}
     if deployment["work_queue_id"] is not None:
         await check_job_variables(
-            scope, deployment["id"], job_variables, required=True, prefix="Error creating flow run"
+            scope, deployment["id"], job_variables or {}, required=True, prefix="Error creating flow run"
         )
     queue_id, queue_name = await _queue(scope, deployment, body.work_queue_name)
     return await create_flow_run(

@@ -12,12 +12,13 @@ from sempre.db.statement import Statement
 from sempre.server import states
 from sempre.server.errors import INTEGRITY, Conflict
 from sempre.server.flow_runs import rows
-from sempre.server.flow_runs.orchestration import mirror_of, run_parameters
+from sempre.server.flow_runs.orchestration import mirror_of, remember, run_parameters
 from sempre.server.flow_runs.queries import find
 from sempre.server.flow_runs.state_events import event_parameters
 from sempre.server.flow_runs.statements import create_run
 from sempre.server.ids import new_id
 from sempre.server.orchestration import MAX_ATTEMPTS, attempt, gave_up, inputs_at, result_parameters
+from sempre.server.recall import Row
 from sempre.server.scope import Scope
 
 __all__ = ["NewRun", "create_flow_run"]
@@ -58,8 +59,18 @@ class NewRun:
     work_queue_name: str | None = None
     parent_task_run_id: UUID | None = None
     infrastructure_document_id: UUID | None = None
-    job_variables: dict[str, Any] = field(default_factory=dict)
+    job_variables: dict[str, Any] | None = None
     created_by: dict[str, Any] | None = None
+
+
+# What a fresh read would say of limits and workers. Only runs that neither has a say in are remembered.
+_NO_LIMIT: dict[str, Any] = {
+    "infrastructure_pid": None,
+    "limit_id": None,
+    "holds_slot": False,
+    "held_lease_id": None,
+    "holds_any_slot": False,
+}
 
 
 async def create_flow_run(scope: Scope, run: NewRun) -> tuple[dict[str, Any], bool]:
@@ -68,29 +79,48 @@ async def create_flow_run(scope: Scope, run: NewRun) -> tuple[dict[str, Any], bo
     A run with the same idempotency key is returned as it is. Raises Conflict for an unknown flow or parent task run.
     """
     for _ in range(MAX_ATTEMPTS):
-        around = await scope.db.fetchrow(
-            _SURROUNDINGS.sql,
-            *_SURROUNDINGS.bind(
-                deployment_id=run.deployment_id,
-                work_queue_id=run.work_queue_id,
-                parent_task_run_id=run.parent_task_run_id,
-                flow_id=run.flow_id,
-                workspace_id=scope.workspace_id,
-            ),
-        )
-        if around is None or (run.parent_task_run_id is not None and around["found_parent_id"] is None):
-            raise Conflict(INTEGRITY)
+        around = _remembered(scope, run) or await _look_around(scope, run)
         created = await _insert(scope, run, around)
         if created is not None:
             _announce(scope, run, around)
             return created, True
+        scope.recall.flows.forget(scope.workspace_id, run.flow_id)
         existing = await _existing(scope.db, scope.workspace_id, run)
         if existing is not None:
             return rows.to_wire(existing), False
     raise gave_up("flow", run.flow_id)
 
 
-async def _insert(scope: Scope, run: NewRun, around: Record) -> dict[str, Any] | None:
+async def _look_around(scope: Scope, run: NewRun) -> Row:
+    around: Row | None = await scope.db.fetchrow(
+        _SURROUNDINGS.sql,
+        *_SURROUNDINGS.bind(
+            deployment_id=run.deployment_id,
+            work_queue_id=run.work_queue_id,
+            parent_task_run_id=run.parent_task_run_id,
+            flow_id=run.flow_id,
+            workspace_id=scope.workspace_id,
+        ),
+    )
+    if around is None or (run.parent_task_run_id is not None and around["found_parent_id"] is None):
+        raise Conflict(INTEGRITY)
+    scope.recall.clock.observe(around["now"])
+    if _is_plain(run):
+        scope.recall.flows.keep(scope.workspace_id, run.flow_id, dict(around))
+    return around
+
+
+def _remembered(scope: Scope, run: NewRun) -> Row | None:
+    """The flow as it was a moment ago; the insert itself checks that it is still there."""
+    around = scope.recall.flows.get(scope.workspace_id, run.flow_id) if _is_plain(run) else None
+    return None if around is None else {**around, "now": scope.recall.clock.now()}
+
+
+def _is_plain(run: NewRun) -> bool:
+    return run.deployment_id is None and run.work_queue_id is None and run.parent_task_run_id is None
+
+
+async def _insert(scope: Scope, run: NewRun, around: Row) -> dict[str, Any] | None:
     id = new_id()
     blank = FlowRun(
         id=id,
@@ -117,6 +147,7 @@ async def _insert(scope: Scope, run: NewRun, around: Record) -> dict[str, Any] |
     statement = create_run(result=result is not None, mirror=mirror is not None)
     if not await attempt(scope.db, statement, parameters):
         return None
+    remember(scope, {**_NO_LIMIT, **row}, write, 0)
     return _wire(parameters, row, write.state)
 
 
@@ -136,12 +167,13 @@ def _columns(run: NewRun, id: UUID) -> dict[str, Any]:
         "work_queue_name": run.work_queue_name,
         "parent_task_run_id": run.parent_task_run_id,
         "infrastructure_document_id": run.infrastructure_document_id,
-        "job_variables": run.job_variables,
+        # The protocol's own distinction: no variables read back as null where a key was given, else as {}.
+        "job_variables": {} if run.job_variables is None and run.idempotency_key is None else run.job_variables,
         "created_by": run.created_by,
     }
 
 
-def _labels(run: NewRun, around: Record) -> dict[str, Any]:
+def _labels(run: NewRun, around: Row) -> dict[str, Any]:
     """Inherited, then the system's, then the user's; the later wins."""
     if around["found_deployment_id"] is not None:
         inherited = around["deployment_labels"]
@@ -178,7 +210,7 @@ async def _existing(db: Executor, workspace_id: UUID, run: NewRun) -> Record | N
     return None if id is None else await find(db, workspace_id, id)
 
 
-def _announce(scope: Scope, run: NewRun, around: Record) -> None:
+def _announce(scope: Scope, run: NewRun, around: Row) -> None:
     topics = ["events"]
     if around["work_pool_id"] is not None and run.proposal.type is StateType.SCHEDULED:
         topics.append(f"work:{around['work_pool_id']}")

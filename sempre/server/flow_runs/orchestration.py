@@ -18,7 +18,7 @@ from sempre.core.transitions.model import (
     Proposal,
     Status,
 )
-from sempre.db.pool import Executor, Record
+from sempre.db.pool import Executor
 from sempre.server import states
 from sempre.server.errors import ObjectNotFound
 from sempre.server.flow_runs.state_events import event_parameters
@@ -34,6 +34,7 @@ from sempre.server.orchestration import (
     result_parameters,
     slot_parameters,
 )
+from sempre.server.recall import Row
 from sempre.server.scope import Scope
 from sempre.server.task_runs.orchestration import mirror_parameters, read_for_mirror
 
@@ -42,6 +43,7 @@ __all__ = [
     "facts_of",
     "mirror_of",
     "policy_to_json",
+    "remember",
     "run_of",
     "run_parameters",
     "set_flow_run_state",
@@ -66,31 +68,61 @@ async def set_flow_run_state(
 ) -> Outcome:
     """Propose a state for a flow run, and persist what the rules make of it.
 
-    Two statements, whatever happens in them; lost races are decided again on what won. ``only_from``: do nothing
+    At most two statements, whatever happens in them; a run this process remembers needs only the second. Lost races
+    are decided again on what won. ``only_from``: do nothing
     (ABORT) unless this is still the current state's id, for sweeps that act on what they saw. ``answer``: stored if
     the proposal is accepted, in the same commit.
 
     Raises ObjectNotFound for an unknown run, DatabaseUnavailable if the database is away.
     """
     for attempts in range(MAX_ATTEMPTS):
-        row = await scope.db.fetchrow(LOAD.sql, *LOAD.bind(id=id, workspace_id=scope.workspace_id))
-        if row is None:
-            raise ObjectNotFound(f"Flow run with id {id} not found")
+        remembered = _remembered(scope, id) if attempts == 0 and only_from is None else None
+        row = remembered or await _load(scope, id)
         run = run_of(row)
         if only_from is not None and (run.state is None or run.state.id != only_from):
             return Outcome(Status.ABORT, run.state, "The run has moved on.")
         decision = decide_flow_run(run, proposal, facts_of(row, scope), inputs_at(row["now"]), policy)
         if decision.write is None:
+            if remembered is not None:
+                continue  # no write proves what was remembered: look again
             return Outcome(decision.status, run.state, decision.reason, decision.delay_seconds)
         given = answer if decision.status is Status.ACCEPT else None
         if await _write(scope.db, scope.workspace_id, row, run, proposal, decision, given):
+            remember(scope, row, decision.write, row["version"] + 1)
             _announce(scope, row, decision.write.state)
             return Outcome(decision.status, decision.write.state, decision.reason, written=True)
+        scope.recall.flow_runs.forget(scope.workspace_id, id)
         await lost_race(attempts)
     raise gave_up("flow run", id)
 
 
-def run_of(row: Record) -> FlowRun:
+async def _load(scope: Scope, id: UUID) -> Row:
+    row: Row | None = await scope.db.fetchrow(LOAD.sql, *LOAD.bind(id=id, workspace_id=scope.workspace_id))
+    if row is None:
+        raise ObjectNotFound(f"Flow run with id {id} not found")
+    scope.recall.clock.observe(row["now"])
+    return row
+
+
+def _remembered(scope: Scope, id: UUID) -> Row | None:
+    row = scope.recall.flow_runs.get(scope.workspace_id, id)
+    return None if row is None else {**row, "now": scope.recall.clock.now()}
+
+
+def remember(scope: Scope, row: Row, write: FlowRunWrite, version: int) -> None:
+    """Keep a run as it is after a write, unless limits or queues have a say in what comes next.
+
+    ``row`` has the columns of ``LOAD``.
+    """
+    if row["deployment_id"] is not None or row["work_queue_id"] is not None:
+        return
+    result = states.result_of(write.state)
+    columns = {**run_parameters(write.run), **states.columns(write.state, result), "version": version}
+    columns.update(state_data=columns["stored_data"], empirical_policy=columns["policy"])
+    scope.recall.flow_runs.keep(scope.workspace_id, write.run.id, {**row, **columns})
+
+
+def run_of(row: Row) -> FlowRun:
     """The decision's view of a ``flow_run`` row."""
     return FlowRun(
         id=row["id"],
@@ -132,7 +164,7 @@ def policy_to_json(policy: FlowRunPolicy) -> dict[str, Any]:
     }
 
 
-def facts_of(row: Record, scope: Scope) -> FlowRunFacts:
+def facts_of(row: Row, scope: Scope) -> FlowRunFacts:
     limit = None
     if row["limit_id"] is not None:
         options = row["concurrency_options"] or {}
@@ -174,7 +206,7 @@ def run_parameters(run: FlowRun) -> dict[str, Any]:
 async def _write(
     db: Executor,
     workspace_id: UUID,
-    row: Record,
+    row: Row,
     run: FlowRun,
     proposal: Proposal,
     decision: Decision[FlowRunWrite],
@@ -219,7 +251,7 @@ async def mirror_of(db: Executor, workspace_id: UUID, write: FlowRunWrite) -> di
     return mirror_parameters(version, mirror_write(parent, write.mirror))
 
 
-def _announce(scope: Scope, row: Record, state: State) -> None:
+def _announce(scope: Scope, row: Row, state: State) -> None:
     topics = ["events"]
     if row["work_pool_id"] is not None and state.type.value == "SCHEDULED":
         due = state.details.scheduled_time

@@ -101,7 +101,7 @@ async def create(
             work_queue_name=queue_name,
             parent_task_run_id=flow_run.parent_task_run_id,
             infrastructure_document_id=flow_run.infrastructure_document_id,
-            job_variables=flow_run.job_variables or {},
+            job_variables=flow_run.job_variables,
             created_by=automation_of(prefect_automation_id, prefect_automation_name),
         ),
     )

@@ -9,6 +9,7 @@ from functools import cache
 from sempre.db.statement import Statement
 from sempre.server.concurrency.statements import (
     FREE_RUN_SLOTS,
+    LIVE,
     RENEW_RUN_SLOTS,
     TAKE_RUN_SLOTS,
     Part,
@@ -42,7 +43,7 @@ SELECT r.*, clock_timestamp() AS now, {SURROUNDINGS},
        EXISTS (SELECT FROM concurrency_slot s WHERE s.run_id = r.id) AS holds_any_slot
 FROM flow_run r {SURROUNDING_JOINS}
     LEFT JOIN concurrency_limit l ON l.id = d.concurrency_limit_id
-    LEFT JOIN concurrency_slot own ON own.limit_id = l.id AND own.run_id = r.id
+    LEFT JOIN concurrency_slot own ON own.limit_id = l.id AND own.run_id = r.id AND {LIVE.format(alias="own")}
 WHERE r.id = :id AND r.workspace_id = :workspace_id
 """)
 

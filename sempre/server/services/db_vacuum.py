@@ -1,7 +1,8 @@
 """Removes what is older than its retention, in batches that are committed one by one.
 
 Events and logs go by whole days (the partition keeper drops them); here go the rows that live outside of the days, the
-types of events that are kept for a shorter time, finished flow runs, and what belongs to runs that are gone.
+types of events that are kept for a shorter time, cached results past their expiration, finished flow runs, and what
+belongs to runs that are gone.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,11 @@ DELETE FROM log_default WHERE (recorded, id) IN (
 _OLD_DEAD_LETTERS = """
 DELETE FROM event_dead_letter WHERE (consumer, workspace_id, event_id) IN (
     SELECT consumer, workspace_id, event_id FROM event_dead_letter WHERE recorded < now() - $1::interval LIMIT $2
+)
+"""
+_EXPIRED_CACHE = """
+DELETE FROM task_run_cache WHERE (workspace_id, state_id) IN (
+    SELECT workspace_id, state_id FROM task_run_cache WHERE cache_expiration < now() - $1::interval LIMIT $2
 )
 """
 # A subflow's run has a parent task run; it becomes eligible when that is gone.
@@ -74,12 +80,13 @@ WHERE NOT EXISTS (SELECT FROM artifact a WHERE a.workspace_id = c.workspace_id A
 
 
 async def run(scope: Scope) -> None:
-    """One round over events, logs and, where asked for, flow runs."""
+    """One round over events, logs, cached results and, where asked for, flow runs."""
     settings = scope.settings
     enabled = settings.services.db_vacuum.enabled
     if "events" in enabled:
         await _remove_events(scope)
     await _in_batches(scope, _OLD_LOGS, timedelta(seconds=settings.logs.retention_seconds))
+    await _in_batches(scope, _EXPIRED_CACHE, timedelta(0))
     if "flow_runs" in enabled:
         await _remove_flow_runs(scope)
 

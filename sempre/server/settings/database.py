@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from sempre.server.settings.fields import setting
@@ -175,6 +175,18 @@ class DatabaseSettings:
         if self.search_path:
             session["search_path"] = self.search_path
         return session
+
+    def migration_options(self) -> dict[str, Any]:
+        """What migrations connect with, for `asyncpg.connect`. Raises OSError as `ssl_context` does.
+
+        Statements of migrations have a limit only where one was asked for. Older manifests raise the general limit
+        for that purpose, so the longer of the two holds.
+        """
+        options: dict[str, Any] = {"server_settings": self.server_settings()}
+        if self.migration_timeout_seconds is not None:
+            options["command_timeout"] = max(self.migration_timeout_seconds, self.statement_timeout_seconds)
+        tls = self.ssl_context()
+        return options if tls is None else {**options, "ssl": tls}
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """TLS context for `asyncpg.connect(ssl=...)`, or None when the URL alone decides.

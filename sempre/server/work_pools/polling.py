@@ -113,6 +113,6 @@ async def due_runs(
 def to_wire(poll: Poll, row: Record) -> dict[str, Any]:
     """A due run as workers take it: without its state object, and without the names of where it came from."""
     run = rows.to_wire(row)
-    run["state"] = None
+    run["state"] = run["work_queue_name"] = None
     del run["work_pool_id"], run["work_pool_name"]
     return {"work_pool_id": poll.work_pool_id, "work_queue_id": row["work_queue_id"], "flow_run": run}

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+from sempre.server.runtime import Runtime
 from tests.integration.api.operations import Document, JsonObject, Operation
 from tests.support.database import Database
 from tests.support.rooms import Rooms, open_rooms
@@ -51,6 +52,14 @@ EVENT = {
     "id": "$uuid", "occurred": "2026-11-01T00:00:00Z", "event": "e.x", "follows": UNKNOWN, "payload": {"a": {"b": "x"}},
     "resource": {"prefect.resource.id": "r.1", "prefect.resource.name": "n"},
     "related": [{"prefect.resource.id": "r.2", "prefect.resource.role": "flow"}],
+}  # fmt: skip
+EVENT_FILTER = {
+    "occurred": {"since": "2026-11-01T00:00:00Z", "until": "2026-11-02T00:00:00Z"},
+    "event": {"prefix": ["e"], "exclude_prefix": ["x"], "name": ["e.x"], "exclude_name": ["x"]},
+    "resource": {"id": ["r.1"], "id_prefix": ["r"], "labels": {"a": ["b", "!c*"]}, "distinct": True},
+    "related": [{"id": ["r.2"], "role": ["flow"], "resources_in_roles": [["r.2", "flow"]], "labels": {"a": "b"}}],
+    "any_resource": {"id": ["r.1"], "id_prefix": ["r"], "labels": {"a": "b"}},
+    "id": {"id": [UNKNOWN]}, "text": {"query": "x -y"}, "order": "ASC",
 }  # fmt: skip
 DEPLOYMENT = {
     "tags": ["t"], "description": "d", "paused": False, "schedules": SCHEDULES, "parameters": {"p": {"q": "x"}},
@@ -120,11 +129,8 @@ BODIES: dict[str, Any] = {
     "POST /logs/": [{"name": "n", "level": 20, "message": "m", "timestamp": "2026-11-01T00:00:00Z",
                      "flow_run_id": "$flow_run", "task_run_id": "$task_run"}],
     "POST /events": [EVENT],
-    "POST /events/count-by/{countable}": {
-        "filter": {"occurred": {"since": "2026-11-01T00:00:00Z", "until": "2026-11-02T00:00:00Z"},
-                   "event": {"prefix": ["e"], "name": ["e.x"]}, "resource": {"id": ["r.1"], "labels": {"a": "b"}},
-                   "text": {"query": "x -y"}},
-        "time_unit": "hour", "time_interval": 1.0},
+    "POST /events/filter": {"filter": EVENT_FILTER, "limit": 5},
+    "POST /events/count-by/{countable}": {"filter": EVENT_FILTER, "time_unit": "hour", "time_interval": 1.0},
     "POST /v2/concurrency_limits/": {"name": "$unique", "limit": 3, "active": True, "active_slots": 0,
                                      "denied_slots": 0, "slot_decay_per_second": 1.0},
     "PATCH /v2/concurrency_limits/{id_or_name}": {"active": True, "limit": 30, "active_slots": 0, "denied_slots": 0,
@@ -308,6 +314,10 @@ class Ledger:
 @asynccontextmanager
 async def open_world(database: Database) -> AsyncIterator[World]:
     async with open_rooms(database) as rooms:
+        runtime = rooms.app.state.runtime = Runtime(rooms.scope)
+        await runtime.start()
         world = World(rooms)
         await world.seed()
+        await rooms.post("/v2/concurrency_limits/", {"name": "unlimited", "limit": 1_000_000}, 201)
         yield world
+        await runtime.stop()

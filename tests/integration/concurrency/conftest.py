@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from sempre.server import errors
 from sempre.server.concurrency.routes import router as limits
 from sempre.server.concurrency.tag_routes import router as tag_limits
+from sempre.server.routing import add_rooms
 from sempre.server.scope import Scope
 from tests.support.database import Database
 from tests.support.scopes import open_scope
@@ -25,10 +26,7 @@ class Api:
     def __init__(self, scope: Scope) -> None:
         app = FastAPI()
         errors.install(app)
-        api = APIRouter(prefix="/api")
-        api.include_router(limits)
-        api.include_router(tag_limits)
-        app.include_router(api)
+        add_rooms(app, "/api", [limits, tag_limits])
         app.state.scope = scope
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://test/api")

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from sempre.server import errors
 from sempre.server.deployments.readiness import Readiness
@@ -18,6 +18,7 @@ from sempre.server.deployments.run_routes import router as deployment_runs
 from sempre.server.deployments.schedule_routes import router as schedules
 from sempre.server.flow_runs.routes import router as flow_runs
 from sempre.server.flows.routes import router as flows
+from sempre.server.routing import add_rooms
 from sempre.server.scope import Scope
 from sempre.server.work_pools.queue_routes import router as queues
 from sempre.server.work_pools.routes import router as pools
@@ -109,11 +110,8 @@ async def scope(database: Database) -> AsyncIterator[Scope]:
 async def api(scope: Scope) -> AsyncIterator[Deployments]:
     app = FastAPI()
     errors.install(app)
-    prefixed = APIRouter(prefix="/api")
     rooms = (deployments, deployment_runs, schedules, flow_runs, flows, pools, queues, legacy_queues)
-    for router in rooms:
-        prefixed.include_router(router)
-    app.include_router(prefixed)
+    add_rooms(app, "/api", rooms)
     readiness = Readiness(scope)
     app.state.scope = scope
     app.state.runtime = SimpleNamespace(readiness=readiness)

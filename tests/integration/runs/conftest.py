@@ -12,12 +12,13 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from sempre.server import errors
 from sempre.server.feed.doorbell import Doorbell
 from sempre.server.feed.websocket_protocol import WebSocketProtocol
 from sempre.server.routers import API_ROUTERS, WEBSOCKET_ROUTES
+from sempre.server.routing import add_rooms
 from sempre.server.scope import Scope
 from tests.support.database import Database
 from tests.support.net import LOOPBACK, free_port
@@ -31,10 +32,7 @@ USER_AGENT = {"User-Agent": "prefect/3.8.8 (API 0.8.4)"}
 def _app(place: str) -> FastAPI:
     app = FastAPI()
     errors.install(app)
-    api = APIRouter(prefix="/api")
-    for router in API_ROUTERS:
-        api.include_router(router)
-    app.include_router(api)
+    add_rooms(app, "/api", API_ROUTERS)
     for path, endpoint in WEBSOCKET_ROUTES:
         app.router.add_websocket_route("/api" + path, endpoint)
     return app

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from sempre.server import errors
 from sempre.server.deployments.readiness import Readiness
 from sempre.server.routers import API_ROUTERS
+from sempre.server.routing import add_rooms
 from sempre.server.scope import Scope
 from tests.integration.work_pools.support import Pools
 from tests.support.database import Database
@@ -36,10 +37,7 @@ def readiness(scope: Scope) -> Readiness:
 def app(scope: Scope, readiness: Readiness) -> FastAPI:
     app = FastAPI()
     errors.install(app)
-    prefixed = APIRouter(prefix="/api")
-    for router in API_ROUTERS:
-        prefixed.include_router(router)
-    app.include_router(prefixed)
+    add_rooms(app, "/api", API_ROUTERS)
     app.state.scope = scope
     app.state.runtime = SimpleNamespace(readiness=readiness)
     return app

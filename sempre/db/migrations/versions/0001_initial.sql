@@ -368,6 +368,7 @@ CREATE TABLE task_run_cache (
     PRIMARY KEY (workspace_id, state_id)
 );
 CREATE INDEX task_run_cache_key ON task_run_cache (workspace_id, cache_key, created DESC);
+CREATE INDEX task_run_cache_expiry ON task_run_cache (cache_expiration) WHERE cache_expiration IS NOT NULL;
 
 -- Background tasks waiting for a task worker. A claim that is not acknowledged in time is open again.
 CREATE TABLE background_task (
