@@ -93,4 +93,4 @@ def run() -> None:
 
 
 # By name, so that none of these modules is imported for a command that does not use it.
-_EXPECTED = frozenset({"SettingsError", "EmbeddedPostgresError", "ListenError", "BackgroundError"})
+_EXPECTED = frozenset({"SettingsError", "EmbeddedPostgresError", "ListenError", "BackgroundError", "CommandError"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -16,9 +16,11 @@ app = typer.Typer(no_args_is_help=True, help="Upgrade, downgrade, reset and insp
 
 T = TypeVar("T")
 
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the SQL and change nothing.")]
 
-def _on_database(settings: Settings, work: Callable[[str], Awaitable[T]]) -> T:
-    """Run `work` on the database of the settings. Ends the command with 1 when the database cannot be used."""
+
+def _on_database(settings: Settings, work: Callable[[str, dict[str, Any]], Awaitable[T]]) -> T:
+    """Run `work(dsn, connection options)`. Ends the command with 1 when the database cannot be used."""
     # The database libraries are loaded by the command that needs them.
     import asyncpg
     from alembic.util import CommandError
@@ -27,7 +29,7 @@ def _on_database(settings: Settings, work: Callable[[str], Awaitable[T]]) -> T:
     from sempre.server.process import with_database
 
     async def call(dsn: str) -> T:
-        return await work(dsn)
+        return await work(dsn, settings.database.migration_options())
 
     with with_database(settings) as ready:
         assert ready.database.connection_url is not None
@@ -42,18 +44,31 @@ def _on_database(settings: Settings, work: Callable[[str], Awaitable[T]]) -> T:
 def upgrade(
     yes: Yes = False,
     revision: Annotated[str, typer.Option("--revision", "-r", help="Revision to upgrade to.")] = "head",
+    dry_run: _DryRun = False,
 ) -> None:
     """Bring the schema up to date.
 
     Safe while servers run, and safe from several machines at once: one works, the others wait for it. Interrupted, it
     goes on where it stopped the next time.
+
+    Example: `sempre server database upgrade -y`, as a job before the new version is rolled out.
     """
     from sempre.db import migrate
 
     settings = load_settings()
+    if dry_run:
+        found = _on_database(settings, lambda dsn, options: migrate.current(dsn, options=options))
+        typer.echo(migrate.sql_of(found, revision).strip() or "-- The schema is there already.")
+        return
+
+    async def work(dsn: str, options: dict[str, Any]) -> tuple[str | None, str | None]:
+        before = await migrate.current(dsn, options=options)
+        await migrate.upgrade(dsn, revision, options=options, tell=typer.echo)
+        return before, await migrate.current(dsn, options=options)
+
     confirm(f"Upgrade the schema of the {database_in_words(settings)}?", yes=yes)
-    _on_database(settings, lambda dsn: migrate.upgrade(dsn, revision))
-    typer.echo(f"The schema is at {revision}.")
+    before, after = _on_database(settings, work)
+    typer.echo(f"The schema is at {after}{', as it was before' if after == before else ''}.")
 
 
 @app.command()
@@ -62,43 +77,65 @@ def downgrade(
     revision: Annotated[
         str, typer.Option("--revision", "-r", help="Revision to go back to; -1 undoes the last one, `base` all.")
     ] = "-1",
+    dry_run: _DryRun = False,
 ) -> None:
-    """Undo revisions of the schema. Data that only the newer schema can hold is lost."""
+    """Undo revisions of the schema. Data that only the newer schema can hold is lost.
+
+    Example: `sempre server database downgrade --dry-run` shows what the last revision would take with it.
+    """
     from sempre.db import migrate
 
     settings = load_settings()
+    if dry_run:
+        found = _on_database(settings, lambda dsn, options: migrate.current(dsn, options=options))
+        typer.echo(migrate.sql_of(found, revision, back=True))
+        return
+
+    async def work(dsn: str, options: dict[str, Any]) -> str | None:
+        await migrate.downgrade(dsn, revision, options=options, tell=typer.echo)
+        return await migrate.current(dsn, options=options)
+
     confirm(f"Downgrade the schema of the {database_in_words(settings)} to {revision}?", yes=yes)
-    _on_database(settings, lambda dsn: migrate.downgrade(dsn, revision))
-    typer.echo(f"The schema was downgraded to {revision}.")
+    after = _on_database(settings, work)
+    typer.echo(f"The schema is at {after}." if after else "The database is empty.")
 
 
 @app.command()
 def reset(yes: Yes = False) -> None:
-    """Delete everything in the database and build the schema again."""
+    """Delete everything in the database and build the schema again. There is no way back.
+
+    Example: `sempre server database reset -y`, to start a test from nothing.
+    """
     from sempre.db import migrate
 
     settings = load_settings()
     confirm(f"Delete ALL data in the {database_in_words(settings)}?", yes=yes)
-    _on_database(settings, migrate.reset)
+    _on_database(settings, lambda dsn, options: migrate.reset(dsn, options=options, tell=typer.echo))
     typer.echo("The database is empty and its schema up to date.")
 
 
 @app.command()
 def stamp(revision: Annotated[str, typer.Argument(help="Revision to record.")]) -> None:
-    """Record a revision without running it. Only for repairs."""
+    """Record a revision without running it. Only for repairs.
+
+    Example: `sempre server database stamp 0001` after the schema was restored from a dump without it.
+    """
     from sempre.db import migrate
 
-    _on_database(load_settings(), lambda dsn: migrate.stamp(dsn, revision))
+    _on_database(load_settings(), lambda dsn, options: migrate.stamp(dsn, revision, options=options))
     typer.echo(f"The database is recorded as being at {revision}.")
 
 
 @app.command()
 def current(output: Output = None) -> None:
-    """Show the revision the schema is at, and the newest this release knows."""
+    """Show the revision the schema is at, and the newest this release knows.
+
+    Example: `sempre server database current -o json`
+    """
     from sempre.db import migrate
 
     as_json = wants_json(output)
-    found = _on_database(load_settings(), migrate.current)
+    found = _on_database(load_settings(), lambda dsn, options: migrate.current(dsn, options=options))
     newest = migrate.head()
     if as_json:
         print_json({"current": found, "head": newest, "up_to_date": found == newest})

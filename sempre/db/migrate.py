@@ -6,13 +6,14 @@ wait for in turn.
 """
 
 import asyncio
+import io
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 from alembic import command
 from alembic.config import Config
@@ -21,7 +22,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-__all__ = ["Tell", "current", "downgrade", "head", "is_current", "reset", "stamp", "upgrade"]
+__all__ = ["Tell", "current", "downgrade", "head", "is_current", "reset", "sql_of", "stamp", "upgrade"]
 
 Tell: TypeAlias = Callable[[str], None]
 """Takes a sentence about what is going on, for whoever waits."""
@@ -77,6 +78,18 @@ async def current(dsn: str, *, options: Options = _PLAIN) -> str | None:
         return await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
 
 
+def sql_of(present: str | None, revision: str, *, back: bool = False) -> str:
+    """What an upgrade (or, ``back``, a downgrade) from ``present`` to ``revision`` would execute. Touches nothing."""
+    script = io.StringIO()
+    config = _config(output_buffer=script)
+    way = f"{present}:{revision}" if present else revision
+    if back:
+        command.downgrade(config, way, sql=True)
+    else:
+        command.upgrade(config, way, sql=True)
+    return script.getvalue()
+
+
 async def is_current(dsn: str, *, options: Options = _PLAIN) -> bool:
     """Whether the database has the schema this version expects, or a newer one (expand/contract keeps us working)."""
     revision = await current(dsn, options=options)
@@ -102,7 +115,7 @@ def _worker(work: Callable[[Config], None], tell: Tell) -> Callable[[Connection]
             nonlocal began
             now = time.monotonic()
             verb = "Recorded" if step.is_stamp else "Applied" if step.is_upgrade else "Undid"
-            tell(f"{verb} {step.up_revision_id} ({step.up_revision.doc}) in {now - began:.1f} s.")
+            tell(f"{verb} {step.up_revision_id} in {now - began:.1f} s: {step.up_revision.doc}")
             began = now
 
         config.attributes["applied"] = applied
@@ -132,8 +145,8 @@ async def _alone(engine: AsyncEngine, tell: Tell) -> AsyncIterator[None]:
         await connection.rollback()
 
 
-def _config() -> Config:
-    config = Config()
+def _config(output_buffer: TextIO | None = None) -> Config:
+    config = Config(output_buffer=output_buffer)
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     return config

@@ -7,12 +7,16 @@ import warnings
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.responses import RedirectResponse
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from sempre import __version__
 from sempre.db.errors import DatabaseUnavailable
@@ -40,11 +44,25 @@ log = logging.getLogger("sempre.server")
 warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 
 
+class _App(FastAPI):
+    """Without the layers we do not use: the framework's telemetry and its limits on bodies (ours is in middleware)."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        handlers = dict(self.exception_handlers)
+        app: ASGIApp = ExceptionMiddleware(
+            AsyncExitStackMiddleware(self.router),
+            handlers={kind: handler for kind, handler in handlers.items() if kind is not Exception},
+        )
+        for layer in reversed(self.user_middleware):
+            app = layer.cls(app, *layer.args, **layer.kwargs)
+        return ServerErrorMiddleware(app, handler=handlers.get(Exception))
+
+
 def create_app(settings: Settings, *, services: bool) -> FastAPI:
     """The ASGI application. ``services``: run the background services in this process too (solo)."""
     prefix = settings.api.base_path
     limits.use(_limits(settings))
-    app = FastAPI(
+    app = _App(
         title="Sempre",
         version=__version__,
         description="The control plane's REST API.",

@@ -14,6 +14,8 @@ __all__ = ["migrated", "open_database"]
 log = logging.getLogger("sempre.server")
 
 _RETRY_SECONDS = 1.0
+# Elsewhere these mean that the schema is about to come; in a migration nothing else will bring what is missing.
+_REVISION_IS_WRONG = frozenset({"0A000", "3F000", "42P01"})
 
 
 async def open_database(settings: Settings) -> tuple[Database, EmbeddedPostgres | None]:
@@ -56,8 +58,7 @@ async def migrated(db: Database, settings: Settings) -> None:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether the database is away rather than the migration wrong. The toolkit wraps what the driver raised."""
-    cause = getattr(error, "orig", None)
-    if isinstance(cause, Exception):
-        return is_transient(cause.__cause__ or cause)
-    return is_transient(error)
+    """Whether the database is away rather than a revision wrong. The toolkit wraps what the driver raised."""
+    cause = getattr(error, "orig", None) or error
+    cause = cause.__cause__ or cause
+    return is_transient(cause) and getattr(cause, "sqlstate", None) not in _REVISION_IS_WRONG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import LIMITED, BackgroundLoad, Shape
 from tests.chaos.plan import either, say, seeded
+from tests.chaos.queries import LEASES_STILL_THERE
 from tests.support.database import Database
 from tests.support.servers import Ensemble
 from tests.support.wait import eventually
@@ -78,14 +80,13 @@ def test_nothing_is_lost_and_nothing_happens_twice(battered: Ensemble, database:
     eventually(lambda: ledger.entries().of_kind("executed"), "the load runs", 60)
     with Sampler(database) as sampler:
         faults = Faults(battered, draw).start()
-        over = threading.Event()
-        while not over.wait(1.0) and load.running():
-            if faults_took(load, SECONDS):
-                over.set()
+        end = time.monotonic() + SECONDS
+        eventually(lambda: time.monotonic() > end or not load.running(), "the time is over", SECONDS + 10, 0.5)
         faults.finish()
         done = load.finish(120)
     eventually(lambda: settled(database), "the recorder has read the whole log", 30)
-    # What ran out of time: leases nobody returned.
+    abandoned = ledger.entries().values("abandoned")
+    eventually(lambda: not database.fetch(LEASES_STILL_THERE, abandoned), "abandoned leases expire and are collected", 60)
     report = audit(database, ledger.entries())
     say(f"ensemble: {dict(faults.counts)}; answers {dict(done.api.statuses)}; ledger {ledger.entries().figures()}")
     say(f"ensemble: slots at once {done.slots.most} of {SHAPE.slots}, leases at once {done.leases.most} of 4; {report}")

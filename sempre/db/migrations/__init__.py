@@ -14,5 +14,8 @@ def run_script(sql: str) -> None:
     SQLAlchemy prepares everything it sends to asyncpg, and a prepared statement is a single one; the driver's own
     simple protocol takes a whole script.
     """
+    if op.get_context().as_sql:
+        op.get_context().impl.static_output(sql)
+        return
     adapted = cast(DBAPIConnection, op.get_bind().connection.dbapi_connection)
     adapted.run_async(lambda connection: connection.execute(sql))

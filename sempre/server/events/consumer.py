@@ -55,6 +55,8 @@ class Work:
 
 
 # Rows of `event`, in order of seq. A handler may read from the database; it must not write outside of its Work.
+_GATHER_SECONDS = 0.03
+
 Handler = Callable[[Sequence[Record]], Awaitable[Work]]
 
 
@@ -143,6 +145,9 @@ class Consumer:
                     handled += done
                     if idle:
                         await _wait(news, left)
+                        # Under a steady trickle the bell rings every few milliseconds; a batch a moment later costs
+                        # the same and does more.
+                        await asyncio.sleep(_GATHER_SECONDS)
             except asyncio.CancelledError:
                 await asyncio.shield(self._give_up_lease())
                 raise
