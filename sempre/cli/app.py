@@ -38,7 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A control plane for Python workflows that never stops.\n\n"
-    "Start with `sempre server start`, then point clients at the address it prints.",
+    "Start with `sempre server start`, then point clients at the address it prints.\n\n"
+    "Examples: `sempre server services ls`, `sempre config view`, `sempre server database upgrade -y`",
 )
 
 

@@ -52,6 +52,8 @@ def view(
 
     Strongest first: flags, environment, the active profile of profiles.toml under SEMPRE_HOME, defaults. Every
     SEMPRE_ name has PREFECT_ aliases; the source column shows the name that was really used.
+
+    Example: `sempre config view --show-defaults` lists every setting there is.
     """
     as_json = wants_json(output)
     resolution = resolve_settings()
@@ -117,7 +119,10 @@ def set_(
 def unset(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="One or more settings.")], yes: Yes = False
 ) -> None:
-    """Remove settings from the active profile."""
+    """Remove settings from the active profile.
+
+    Example: `sempre config unset -y SEMPRE_SERVER_API_PORT`
+    """
     resolution = resolve_settings()
     profiles = read_profiles(resolution.profiles_path)
     table = profiles.values.get(resolution.profile, {})
@@ -134,7 +139,10 @@ def unset(
 
 @app.command()
 def validate() -> None:
-    """Check the settings in force: 0 when they can be used, 1 with what is wrong otherwise."""
+    """Check the settings in force: 0 when they can be used, 1 with what is wrong otherwise.
+
+    Example: `sempre config validate && sempre server start`
+    """
     for warning in resolve_settings().warnings:
         typer.secho(f"Warning: {warning}", fg=typer.colors.YELLOW, err=True)
     typer.echo("The settings can be used.")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
-import os
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from sempre.cli import server_database, server_services
+from sempre.cli.glance import api_url, database_in_words, get, local_api, reachable_host
 from sempre.cli.output import Output, fail, print_json, wants_json
-from sempre.cli.version import database_in_words
 from sempre.server.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Run the server, its services and its database.")
@@ -57,6 +53,11 @@ def start(
     Nothing else needs to be installed. For high availability give every copy the same Postgres
     (SEMPRE_SERVER_DATABASE_CONNECTION_URL) and start as many as you like; `--no-services` and
     `sempre server services start` separate the API from background work.
+
+    Examples:
+
+    `sempre server start` on this machine, `sempre server start --host 0.0.0.0 --port 4200 --workers 4` for others,
+    `sempre server start -b` to get the terminal back.
 
     Exit codes: 0 stopped as asked, 1 the port is taken or a setting is wrong, 3 start-up failed.
     """
@@ -103,13 +104,8 @@ def _run(settings: Settings, workers: int) -> int:
             return _STARTUP_FAILED
 
 
-def _reachable_host(host: str) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
 def _banner(settings: Settings, port: int, services: bool, workers: int) -> str:
-    base = f"http://{_reachable_host(settings.api.host)}:{port}"
+    base = f"http://{reachable_host(settings.api.host)}:{port}"
     api = f"{base}{settings.api.base_path}"
     parts = [f"{workers} API processes" if workers > 1 else "API", *(["services"] if services else [])]
     lines = [
@@ -144,7 +140,7 @@ def _start_in_background(settings: Settings, overrides: dict[str, Any], workers:
             arguments.append(f"--{flag}" if overrides[path] else f"--no-{flag}")
     if overrides["webserver_only"]:
         arguments.append("--no-services")
-    api = _local_api(settings)
+    api = local_api(settings)
     process = BackgroundProcess(settings.home, "server")
     pid = process.start(arguments, lambda: _health(api)[0], timeout=120.0)
     typer.echo(f"The server runs in the background (pid {pid}).")
@@ -153,7 +149,10 @@ def _start_in_background(settings: Settings, overrides: dict[str, Any], workers:
 
 @app.command()
 def stop() -> None:
-    """Stop the server that runs in the background, and an embedded database that killed processes left behind."""
+    """Stop the server that runs in the background, and an embedded database that killed processes left behind.
+
+    Requests in flight are finished first. Example: `sempre server stop`; 0 also when nothing runs.
+    """
     from sempre.db.embedded import stop_embedded
     from sempre.server.background import BackgroundProcess
 
@@ -167,22 +166,10 @@ def stop() -> None:
         typer.echo("Stopped the embedded database that was left running.")
 
 
-def _local_api(settings: Settings) -> str:
-    return f"http://{_reachable_host(settings.api.host)}:{settings.api.port}{settings.api.base_path}"
-
-
-def _get(url: str, auth: str | None = None) -> Any:
-    request = urllib.request.Request(url)  # noqa: S310
-    if auth:
-        request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-        return json.loads(answer.read())
-
-
 def _health(api: str) -> tuple[bool, str]:
     """(whether the API is healthy, what is wrong)."""
     try:
-        return _get(f"{api}/health") is True, ""
+        return get(f"{api}/health") is True, ""
     except urllib.error.HTTPError as error:
         return False, f"{api}/health answers {error.code}"
     except (OSError, ValueError) as error:
@@ -200,10 +187,12 @@ def status(
     """Ask the server whether it is available: 0 when it is, 1 otherwise.
 
     The server is the one of SEMPRE_API_URL or PREFECT_API_URL, else the one these settings would start.
+
+    Example: `sempre server status --wait -t 60 && ./deploy.sh`
     """
     as_json = wants_json(output)
     settings = load_settings()
-    api = (os.environ.get("SEMPRE_API_URL") or settings.ui.api_url or _local_api(settings)).rstrip("/")
+    api = api_url(settings)
     healthy, problem = False, ""
     for _ in _attempts(wait, timeout):
         healthy, problem = _health(api)
@@ -213,7 +202,7 @@ def status(
     if healthy:
         # The version may ask for credentials that this process does not have.
         with contextlib.suppress(OSError, ValueError):
-            facts["server_version"] = _get(f"{api}/admin/version", settings.api.auth_string)
+            facts["server_version"] = get(f"{api}/admin/version", settings.api.auth_string)
     else:
         facts["error"] = problem
     if as_json:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from sempre.cli.glance import database_in_words
 from sempre.cli.output import Output, Yes, confirm, fail, print_json, wants_json
-from sempre.cli.version import database_in_words
 from sempre.server.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Upgrade, downgrade, reset and inspect the schema of the database.")

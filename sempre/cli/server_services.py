@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from sempre.cli.glance import look_at_database
 from sempre.cli.output import Output, fail, print_json, print_table, wants_json
-from sempre.server.settings import Settings, describe, load_settings
+from sempre.server.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Run background services in a process of their own; run several for HA.")
 
@@ -16,42 +18,56 @@ _STARTED = "The background services are running."
 _STARTUP_FAILED = 3
 
 
-def services_of(settings: Settings) -> list[dict[str, Any]]:
-    """Every service: `name`, `enabled`, `environment_variable`, `description`."""
-    found = []
-    for info in describe():
-        group, _, rest = info.path.partition(".")
-        name, _, leaf = rest.partition(".")
-        if group != "services" or leaf != "enabled":
-            continue
-        section = getattr(settings.services, name)
-        found.append(
-            {
-                "name": name,
-                "enabled": bool(section.enabled),
-                "environment_variable": info.name,
-                "description": inspect.cleandoc(type(section).__doc__ or ""),
-            }
-        )
-    return found
-
-
 @app.command("ls")
 @app.command("list", hidden=True)
 def ls(output: Output = None) -> None:
-    """List all services, whether each is enabled, and the variable that decides it."""
+    """List all services: what each does, whether it is enabled, its switch, and who ran it last and when.
+
+    Examples: `sempre server services ls`, `SEMPRE_SERVER_SERVICES_LATE_RUNS_ENABLED=false sempre server services ls`
+
+    The last runs are read from the database; without it the list is shown without them.
+    """
+    from sempre.server.services.registry import list_services
+
     as_json = wants_json(output)
-    found = services_of(load_settings())
+    settings = load_settings()
+    found, problem = look_at_database(settings, lambda db: list_services(settings, db))
+    if found is None:
+        found = asyncio.run(list_services(settings))
+        typer.secho(f"Last runs are not known: {problem}", fg=typer.colors.YELLOW, err=True)
     if as_json:
         print_json(found)
         return
+    now = datetime.now(UTC)
     print_table(
-        ("Name", "Enabled", "Variable", "Description"),
+        ("Name", "Enabled", "Every", "Last run", "By", "Switch and description"),
         (
-            (each["name"], "yes" if each["enabled"] else "no", each["environment_variable"], each["description"])
+            (
+                each["name"],
+                "yes" if each["enabled"] else "no",
+                "always" if each["interval"] is None else _duration(each["interval"]),
+                *_last_run(each["last_run"], now),
+                f"{each['environment_variable']}\n{each['description']}",
+            )
             for each in found
         ),
     )
+
+
+def _last_run(run: dict[str, Any] | None, now: datetime) -> tuple[str, str]:
+    if run is None:
+        return "", ""
+    ago = _duration(max(0.0, (now - run["started"]).total_seconds()))
+    host, _, process = str(run["owner"] or "").partition(":")
+    failed = f"\nfailed: {run['error']}" if run["error"] else ""
+    return f"{ago} ago{failed}", f"{host}, pid {process.partition(':')[0]}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size or seconds == size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
 
 
 @app.command("start")
@@ -61,17 +77,26 @@ def start(
 ) -> None:
     """Run all enabled services in this process, without an API.
 
-    Start as many copies as you like: they share the work, and any of them may be killed at any time.
+    Start as many copies as you like: they share the work, and any of them may be killed at any time. Give all of them
+    and the API the same Postgres.
+
+    Example: `SEMPRE_SERVER_DATABASE_CONNECTION_URL=postgresql://sempre:secret@db/sempre sempre server services start`
 
     Exit codes: 0 stopped as asked, 1 not startable, 3 start-up failed.
     """
     settings = load_settings()
-    if not any(service["enabled"] for service in services_of(settings)):
-        fail("No services are enabled!")
+    _require_one(settings)
     if background:
         _start_in_background(settings)
         return
     raise typer.Exit(_run(settings))
+
+
+def _require_one(settings: Settings) -> None:
+    from sempre.server.services.registry import enabled_services
+
+    if not enabled_services(settings):
+        fail("No services are enabled! `sempre server services ls` shows the switch of each.")
 
 
 def _run(settings: Settings) -> int:
@@ -100,7 +125,10 @@ def _start_in_background(settings: Settings) -> None:
 @app.command("stop")
 @app.command("disable", hidden=True)
 def stop() -> None:
-    """Stop the services that run in the background; what they hold is handed back first."""
+    """Stop the services that run in the background; what they hold is handed back first.
+
+    Example: `sempre server services stop`. Services in the foreground stop with Ctrl-C.
+    """
     from sempre.server.background import BackgroundProcess
 
     settings = load_settings()

@@ -180,6 +180,12 @@ def stop_embedded(home: Path, *, force: bool = False) -> bool:
             os.close(users)
 
 
+def find_embedded(home: Path) -> str | None:
+    """The DSN of the server under `home` if it runs now. Takes no share: who uses it must not outlive the others."""
+    place = _Place(home.expanduser().resolve() / "database")
+    return _dsn(_socket_directory(place)) if _listening(place) else None
+
+
 def embedded_is_running(home: Path) -> bool:
     """Whether the server under `home` takes connections now."""
     return _listening(_Place(home.expanduser().resolve() / "database"))

@@ -34,6 +34,7 @@ __all__ = [
     "ActionModel",
     "DateTime",
     "Duration",
+    "Integer",
     "FilterModel",
     "JsonObject",
     "Labels",
@@ -142,9 +143,18 @@ RunName = Annotated[str, BeforeValidator(_to_run_name)]
 NewRunName = Annotated[str | None, BeforeValidator(_to_run_name)]
 """The same in an update, where absent (but not null) means unchanged."""
 
-NonNegativeInteger = Annotated[int, Field(ge=0)]
-NonNegativeFloat = Annotated[float, Field(ge=0)]
-PositiveInteger = Annotated[int, Field(gt=0)]
+
+def _check_size(value: int) -> int:
+    if value >= 2**31:
+        raise ValueError("the number is too large")
+    return value
+
+
+# Numbers that the server reckons with for many objects at once: none may be so large that the sum of a few overflows.
+Integer = Annotated[int, AfterValidator(_check_size)]
+NonNegativeInteger = Annotated[Integer, Field(ge=0)]
+PositiveInteger = Annotated[Integer, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 JsonObject = dict[str, Any]
 
 Labels = dict[str, StrictBool | StrictInt | StrictFloat | StrictStr]

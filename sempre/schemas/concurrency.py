@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from sempre.schemas.base import ActionModel, Name, NonNegativeFloat, NonNegativeInteger, Record, WireModel
+from sempre.schemas.base import ActionModel, Integer, Name, NonNegativeFloat, NonNegativeInteger, Record, WireModel
 
 __all__ = [
     "ConcurrencyLeaseHolder",
@@ -46,7 +46,7 @@ class ConcurrencyLeaseHolder(ActionModel):
 
 class ConcurrencyLimitCreate(ActionModel):
     tag: str
-    concurrency_limit: int
+    concurrency_limit: Integer
 
 
 class ConcurrencyLimit(Record):

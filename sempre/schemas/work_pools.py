@@ -21,6 +21,7 @@ from sempre.schemas.flow_runs import FlowRun
 from sempre.schemas.states import StateType
 
 __all__ = [
+    "LONGEST_HEARTBEAT_SECONDS",
     "FlowRunSlotSummary",
     "QueueFilter",
     "WorkPoolConcurrencyStatus",
@@ -227,6 +228,9 @@ class WorkQueueConcurrencyStatus(WireModel):
 
 
 # --- workers -------------------------------------------------------------------------------------------
+
+LONGEST_HEARTBEAT_SECONDS = 7 * 24 * 3600
+"""A worker that is silent for longer is not alive. Also keeps a deadline reckoned from it within the calendar."""
 
 
 class WorkerResponse(Record):

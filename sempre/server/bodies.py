@@ -7,12 +7,13 @@ anything invalid) takes the framework's road, whose errors are the protocol's.
 """
 
 import inspect
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
-import orjson
 from fastapi._compat import ModelField
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.convertors import UUIDConvertor
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from sempre.server.payloads import is_json, parse
 from sempre.server.responses import JSON
 from sempre.server.scope import request_scope
 
@@ -39,12 +41,13 @@ class BodyRoute(APIRoute):
 
     def get_route_handler(self) -> _Handle:
         handler = super().get_route_handler()
-        if not self._embed_body_fields:
+        if not self.dependant.body_params:
             return handler
+        reading = _Embedding if self._embed_body_fields else _Reading
         optional = _optional(self)
 
         async def handle(request: Request) -> Response:
-            return await handler(_Embedding(request, optional))
+            return await handler(await reading.of(request, optional))
 
         return handle
 
@@ -57,18 +60,47 @@ def _given(body: Mapping[str, Any], optional: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in body.items() if value is not None or key not in optional}
 
 
-class _Embedding(Request):
-    """The framework would hold a null against the parameter's type (spec/api 3)."""
+class _Reading(Request):
+    """A request of which the framework reads JSON as we do."""
 
     def __init__(self, request: Request, optional: frozenset[str]) -> None:
         super().__init__(request.scope, request.receive)
         self._optional = optional
 
+    @classmethod
+    async def of(cls, request: Request, optional: frozenset[str]) -> "_Reading":
+        return cls(request, optional)
+
     async def json(self) -> Any:
-        body = await super().json()
-        if body is None:
+        return parse(await self.body())
+
+
+class _Embedding(_Reading):
+    """The same for several parameters: the framework would hold a null against a parameter's type (spec/api 3), and
+    take what is no object for one without keys."""
+
+    @classmethod
+    async def of(cls, request: Request, optional: frozenset[str]) -> "_Reading":
+        reading = cls(request, optional)
+        body = await reading.body()
+        if body and not is_json(request.headers.get("content-type", "")):
+            raise _no_object(body)
+        return reading
+
+    async def json(self) -> Any:
+        content = await super().json()
+        if content is None:
             return {}
-        return _given(body, self._optional) if isinstance(body, dict) else body
+        if not isinstance(content, dict):
+            raise _no_object(content)
+        return _given(content, self._optional)
+
+
+def _no_object(content: Any) -> RequestValidationError:
+    message = "Input should be a valid dictionary or object to extract fields from"
+    return RequestValidationError(
+        [{"type": "model_attributes_type", "loc": ("body",), "msg": message, "input": content}], body=content
+    )
 
 
 class _Arguments:
@@ -115,16 +147,16 @@ class _Arguments:
         return arguments if not self._fields or self._read(await request.body(), request, arguments) else None
 
     def _read(self, body: bytes, request: Request, arguments: dict[str, Any]) -> bool:
-        if body and not request.headers.get("content-type", "").startswith("application/json"):
+        if body and not is_json(request.headers.get("content-type", "")):
             return False
         try:
-            content = orjson.loads(body) if body else None
+            content = parse(body) if body else None
             if self._embedded:
                 content = {} if content is None else content
                 return isinstance(content, dict) and self._read_embedded(_given(content, self._optional), arguments)
             (field,) = self._fields
             return self._take(field, content, arguments)
-        except orjson.JSONDecodeError:
+        except json.JSONDecodeError:
             return False
 
     def _read_embedded(self, content: dict[str, Any], arguments: dict[str, Any]) -> bool:

@@ -99,14 +99,12 @@ class Locked(ServiceError):
 
 def invalid_request(errors: list[dict[str, Any]], body: Any) -> Response:
     """422 in the shape of schema validation."""
-    return JSON(
-        {
-            "exception_message": "Invalid request received.",
-            "exception_detail": errors,
-            "request_body": body,
-        },
-        422,
-    )
+    message = "Invalid request received."
+    try:
+        return JSON({"exception_message": message, "exception_detail": errors, "request_body": body}, 422)
+    except TypeError:  # what was sent cannot be sent back
+        named = [{**item, "input": None} for item in errors]
+        return JSON({"exception_message": message, "exception_detail": named, "request_body": None}, 422)
 
 
 def unavailable(retry_after: float = RETRY_AFTER_SECONDS) -> Response:

@@ -4,7 +4,6 @@ import math
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import BeforeValidator
 from sqlalchemy import Select, func, select
 
 from sempre.db.compile import compiled
@@ -12,22 +11,13 @@ from sempre.db.pool import Executor, Record
 from sempre.server.errors import Unprocessable
 from sempre.server.scope import Scope
 
-__all__ = ["Limit", "Offset", "PageNumber", "bounded", "count", "fetch", "null_as", "page_of"]
+__all__ = ["Limit", "Offset", "PageNumber", "bounded", "count", "fetch", "page_of"]
 
 
-def null_as(default: object) -> BeforeValidator:
-    """Clients send null for what they leave to the server: ``Annotated[Sort, Body(), null_as(Sort.X)] = Sort.X``."""
-    return BeforeValidator(lambda value: default if value is None else value)
-
-
-def null_means(default: Any) -> BeforeValidator:
-    """For a body parameter beside others: null is the same as leaving it out."""
-    return BeforeValidator(lambda value: default if value is None else value)
-
-
+# A null for one of these is no value, as for every optional parameter beside others (see bodies.py).
 Limit = Annotated[int | None, Body(description="Page size; null or absent: the server's default")]
-Offset = Annotated[int, Body(ge=0), null_as(0)]
-PageNumber = Annotated[int, Body(ge=1), null_as(1)]
+Offset = Annotated[int, Body(ge=0)]
+PageNumber = Annotated[int, Body(ge=1)]
 
 
 def bounded(scope: Scope, limit: int | None) -> int:

@@ -66,17 +66,18 @@ def columns(state: State, result: Result | None, prefix: str = "") -> dict[str, 
 
 
 def to_wire(state: State | None) -> dict[str, Any] | None:
-    """The protocol's form: every detail present, data as it is."""
+    """The protocol's form: every detail present. What describes a result's artifact is not part of the result."""
     if state is None:
         return None
     details = state.details
+    result = result_of(state)
     return {
         "id": state.id,
         "type": state.type,
         "name": state.name,
         "timestamp": state.timestamp,
         "message": state.message,
-        "data": state.data,
+        "data": state.data if result is None else result.data,
         "state_details": {name: getattr(details, name) for name in _DETAIL_NAMES},
     }
 

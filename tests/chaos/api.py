@@ -32,8 +32,10 @@ class GaveUp(AssertionError):
 class Api:
     """Requests to one API. `statuses` counts the answers; `watch` is told each of them with its seconds."""
 
-    def __init__(self, url: str, ledger: Ledger, watch: Watch | None = None) -> None:
-        self.http = httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=REQUEST_SECONDS)
+    def __init__(
+        self, url: str, ledger: Ledger, watch: Watch | None = None, *, timeout: float = REQUEST_SECONDS
+    ) -> None:
+        self.http = httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=timeout)
         self.ledger = ledger
         self.statuses: Counter[str] = Counter()
         self._watch = watch
@@ -75,10 +77,13 @@ class Api:
         return run
 
     async def move(self, run_id: str, type: str, name: str | None = None) -> bool:
-        """Propose a state until there is an answer; whether the run entered it."""
+        """Propose a state until there is an answer, waiting if told to; whether the run entered it."""
         transition = str(uuid.uuid4())
         state = {"type": type, "name": name or type.capitalize(), "state_details": {"transition_id": transition}}
         answer = (await self.post(f"/flow_runs/{run_id}/set_state", {"state": state})).json()
+        if answer["status"] == "WAIT":
+            await pause(answer["details"]["delay_seconds"])
+            return await self.move(run_id, type, name)
         given = answer["state"] or {}
         # The answer to a repeated proposal is the state that the lost answer told of.
         repeated = (given.get("state_details") or {}).get("transition_id") == transition

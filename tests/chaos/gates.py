@@ -17,13 +17,13 @@ from tests.support.wait import eventually
 
 _KEY = 7_310_001
 
-# Moment -> table, kind of change, condition on the row.
+# In the order in which a flow comes by. Moment -> table, kind of change, condition on the row.
 MOMENTS = {
     "set running": ("flow_run", "UPDATE", "NEW.state_type = 'RUNNING'"),
-    "set completed": ("flow_run", "UPDATE", "NEW.state_type = 'COMPLETED'"),
     "events of tasks": ("event", "INSERT", "NEW.event LIKE 'prefect.task-run.%'"),
     "logs of the run": ("log", "INSERT", "NEW.flow_run_id IS NOT NULL"),
     "task runs recorded": ("task_run", "INSERT", "true"),
+    "set completed": ("flow_run", "UPDATE", "NEW.state_type = 'COMPLETED'"),
 }
 
 _INSTALL = """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.chaos.api import Api, Json, Watch, pause
+from tests.chaos.api import REQUEST_SECONDS, Api, Json, Watch, pause
 from tests.chaos.ledger import Ledger
 from tests.support.events import task_run_event
 
@@ -203,8 +203,17 @@ class Load:
 class BackgroundLoad:
     """The load in a thread with an event loop of its own. `finish` raises what went wrong in it."""
 
-    def __init__(self, url: str, ledger: Ledger, shape: Shape, draw: random.Random, watch: Watch | None = None) -> None:
-        self._arguments = (url, ledger, shape, draw, watch)
+    def __init__(
+        self,
+        url: str,
+        ledger: Ledger,
+        shape: Shape,
+        draw: random.Random,
+        watch: Watch | None = None,
+        *,
+        timeout: float = REQUEST_SECONDS,
+    ) -> None:
+        self._make = lambda: Load(Api(url, ledger, watch, timeout=timeout), shape, draw)
         self._thread = threading.Thread(target=self._main, name="load", daemon=True)
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -240,9 +249,8 @@ class BackgroundLoad:
         self.seconds = time.monotonic() - began
 
     async def _run(self) -> None:
-        url, ledger, shape, draw, watch = self._arguments
         self._loop = asyncio.get_running_loop()
-        self.load = Load(Api(url, ledger, watch), shape, draw)
+        self.load = self._make()
         self._started.set()
         try:
             await self.load.run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 
 SHORT = os.environ.get("SEMPRE_CHAOS", "full") == "short"
 
@@ -21,6 +20,11 @@ def seeded(name: str) -> random.Random:
     return random.Random(f"{name} {seed}")
 
 
+figures: list[str] = []
+"""What the tests found, for the end of the session (conftest.py)."""
+
+
 def say(text: str) -> None:
-    """Figures and seeds belong to the result also of a run that passes, so they go past pytest's capture."""
-    print(f"\n[chaos] {text}", file=sys.__stderr__, flush=True)
+    """Figures and seeds are part of the result also of a run that passes. Printed now too, for one that fails."""
+    figures.append(text)
+    print(f"[chaos] {text}", flush=True)

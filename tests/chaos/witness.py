@@ -13,13 +13,15 @@ import json
 import signal
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from tests.chaos.ledger import Ledger
 from tests.support.events import an_event
@@ -75,13 +77,15 @@ class Witness:
             return []
         return [an_event("witness.saw", f"witness.{number}", n=number) for number in range(BATCH)]
 
-    def _connected(self) -> ClientConnection:
+    @contextmanager
+    def _connected(self) -> Iterator[ClientConnection]:
         url = self.url.replace("http", "ws", 1) + "/events/in"
-        socket = connect(url, subprotocols=["prefect"], open_timeout=_ANSWER_SECONDS, close_timeout=1)  # type: ignore[list-item]
-        socket.send(json.dumps({"type": "auth", "token": None}))
-        answer = json.loads(socket.recv(timeout=_ANSWER_SECONDS))
-        assert answer == {"type": "auth_success"}, answer
-        return socket
+        protocols = [Subprotocol("prefect")]
+        with connect(url, subprotocols=protocols, open_timeout=_ANSWER_SECONDS, close_timeout=1) as socket:
+            socket.send(json.dumps({"type": "auth", "token": None}))
+            answer = json.loads(socket.recv(timeout=_ANSWER_SECONDS))
+            assert answer == {"type": "auth_success"}, answer
+            yield socket
 
 
 def main() -> None:

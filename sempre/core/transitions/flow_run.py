@@ -53,11 +53,24 @@ _OVERWRITES_RESULT = "Cannot overwrite a COMPLETED state that carries persisted 
 
 
 def prevent_duplicates(context: FlowContext) -> Stop | None:
-    """A client that lost the answer proposes again under the same id: it gets the state it made."""
+    """A client that lost the answer proposes again under the same id: it gets the state it made.
+
+    Or what has become of it since: the first request may arrive after the repeated one and all that followed, when a
+    server that was thought dead wakes up, and must not take a finished run back to RUNNING.
+    """
     proposed = context.details.transition_id
-    if proposed is not None and proposed == context.current.details.transition_id:
+    if proposed is not None and (
+        proposed == context.current.details.transition_id or str(proposed) in context.facts.transitions_made
+    ):
         return reject("This run has already made this state transition.")
     return None
+
+
+def prevent_late_claim(context: FlowContext) -> Stop | None:
+    """A worker that claims what it saw waiting, but another has run to its end meanwhile, must not run it again."""
+    if context.run.deployment_id is None:
+        return None  # nobody polls for it
+    return abort(f"This run is in a {context.current.type.value} state and cannot transition to a PENDING state.")
 
 
 def leave_terminal(context: FlowContext) -> Stop | None:
@@ -144,6 +157,7 @@ CORE_RULES: tuple[Rule[FlowContext], ...] = (
     Rule("cancelling is sticky", _CANCELLING, ANY_NEW - {StateType.CANCELLED}, stick_to_cancelling),
     _NO_INFRASTRUCTURE,
     Rule("prevent pending", _PENDING | _RUNNING | {StateType.CANCELLED}, _TO_PENDING, prevent_pending),
+    Rule("prevent late claim", _TERMINAL, _TO_PENDING, prevent_late_claim),
     Rule("validate slot", _PENDING, _TO_RUNNING, validate_slot),
     # PAUSED -> PENDING is refused further down. Asking for a slot first would, with a full limit, turn a suspended
     # run into a scheduled one that nobody resumed.

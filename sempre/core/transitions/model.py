@@ -135,6 +135,7 @@ class FlowRunFacts:
     client_prerelease: str | None = None  # the full version text, e.g. "3.0.0rc20"
     api_version: tuple[int, int, int] | None = None  # X-PREFECT-API-VERSION; None = newest
     slot_wait_seconds: float = 30.0  # setting deployments.concurrency_slot_wait_seconds
+    transitions_made: frozenset[str] = frozenset()  # transition ids that the run's newest states answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def leave_pause(context: FlowContext) -> Stop | None:
     if new not in _WAYS_OUT:
         # The enum's printed form is what clients of this protocol have always been shown here.
         return reject(f"This run cannot transition to the StateType.{new.value} state from the StateType.PAUSED state.")
-    name = context.name.lower()
+    name = (context.name or new.value).lower()
     if old.details.pause_reschedule and context.run.deployment_id is None:
         return reject(f"Cannot reschedule a {name} flow run without a deployment.")
     context.resumes = True

@@ -85,6 +85,9 @@ class Context:
         if old is not None and now <= old.timestamp:
             now = old.timestamp + _MICROSECOND
         details = _with(proposal.details, changes)
+        if replacement is not None and self.details.transition_id is not None:
+            # Who lost the answer asks again under the same id, and must be told the same, not be judged anew.
+            details = replace(details, transition_id=self.details.transition_id)
         if proposal.type is StateType.SCHEDULED and details.scheduled_time is None:
             details = replace(details, scheduled_time=now)
         return State(

@@ -12,7 +12,8 @@ _SHORTEST_OCCUPANCY = 0.1
 
 def _decayed(column: str, per_second: str, limit: str) -> str:
     elapsed = f"greatest(extract(epoch FROM clock_timestamp() - {limit}.updated)::float8, 0)"
-    lost = f"least(floor({per_second} * {elapsed}), greatest({limit}.{column}, 0)::float8)::bigint"
+    # A product beyond the range of floats is an error, and the planner may well reckon this for other rows first.
+    lost = f"least(floor(least({per_second}, 1e18::float8) * {elapsed}), greatest({limit}.{column}, 0)::float8)::bigint"
     return f"({limit}.{column} - {lost})"
 
 

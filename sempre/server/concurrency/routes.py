@@ -96,7 +96,7 @@ async def bulk_decrement_active_slots(
     scope: ScopeDep,
     slots: Slots,
     names: Names,
-    occupancy_seconds: Annotated[float | None, Body(gt=0)] = None,
+    occupancy_seconds: Annotated[float | None, Body(gt=0, allow_inf_nan=False)] = None,
     create_if_missing: Annotated[bool | None, Body(deprecated=True)] = None,
 ) -> Response:
     """Give back slots that were taken without a lease. Returns the limits that exist."""

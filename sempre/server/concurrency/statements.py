@@ -5,7 +5,16 @@ free numbers, so that parallel takers rarely collide; a collision takes fewer ro
 turns into "nothing happened, look again".
 """
 
-__all__ = ["FREE_RUN_SLOTS", "LIVE", "RENEW_RUN_SLOTS", "TAKE_RUN_SLOTS", "Part", "free_slots", "slots_in_use"]
+__all__ = [
+    "FREE_RUN_SLOTS",
+    "HOLD_RUN_SLOTS",
+    "LIVE",
+    "RENEW_RUN_SLOTS",
+    "TAKE_RUN_SLOTS",
+    "Part",
+    "free_slots",
+    "slots_in_use",
+]
 
 from typing import NamedTuple
 
@@ -85,6 +94,10 @@ taken AS (
     "sempre_require((SELECT count(*) FROM taken) = cardinality(:limit_ids::uuid[]), 'slot taken by another')",
 )
 
+_ALL_RENEWED = (
+    "sempre_require((SELECT count(*) FROM renewed) = cardinality(:limit_ids::uuid[]), 'slot lost to another')"
+)
+
 # The run keeps the slots it holds, until a new expiry. One that has just expired is not held: others may have filled
 # the limit since, so the run has to take one like everybody else.
 RENEW_RUN_SLOTS = Part(
@@ -97,7 +110,26 @@ renewed AS (
 renewed_lease AS (
     UPDATE concurrency_lease SET expires_at = {_EXPIRY} WHERE id IN (SELECT lease_id FROM renewed)
 )""",
-    "sempre_require((SELECT count(*) FROM renewed) = cardinality(:limit_ids::uuid[]), 'slot lost to another')",
+    _ALL_RENEWED,
+)
+
+# The run keeps the slots it holds until it ends. Nobody will renew their lease, so there is none any more.
+HOLD_RUN_SLOTS = Part(
+    f"""
+before AS MATERIALIZED (
+    SELECT s.limit_id, s.slot, s.run_id, s.lease_id FROM concurrency_slot s JOIN run ON s.run_id = run.id
+    WHERE s.limit_id = ANY(:limit_ids::uuid[])
+),
+renewed AS (
+    UPDATE concurrency_slot s SET expires_at = NULL, lease_id = NULL
+    FROM before WHERE s.limit_id = before.limit_id AND s.slot = before.slot AND s.run_id = before.run_id
+        AND {LIVE.format(alias="s")}
+    RETURNING before.lease_id
+),
+ended_lease AS (
+    DELETE FROM concurrency_lease WHERE id IN (SELECT lease_id FROM renewed)
+)""",
+    _ALL_RENEWED,
 )
 
 # Everything orchestration holds for the run. Idempotent and exact: what is not held is not freed.

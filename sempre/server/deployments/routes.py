@@ -81,7 +81,7 @@ async def read_deployments(
     deployments: DeploymentFilter | None = None,
     work_pools: WorkPoolFilter | None = None,
     work_pool_queues: WorkQueueFilter | None = None,
-    sort: Annotated[DeploymentSort, Body(), lists.null_as(DeploymentSort.NAME_ASC)] = DeploymentSort.NAME_ASC,
+    sort: Annotated[DeploymentSort, Body()] = DeploymentSort.NAME_ASC,
 ) -> Response:
     """The deployments that match, sorted, one page of them."""
     filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
@@ -102,7 +102,7 @@ async def paginate_deployments(
     deployments: DeploymentFilter | None = None,
     work_pools: WorkPoolFilter | None = None,
     work_pool_queues: WorkQueueFilter | None = None,
-    sort: Annotated[DeploymentSort, Body(), lists.null_as(DeploymentSort.NAME_ASC)] = DeploymentSort.NAME_ASC,
+    sort: Annotated[DeploymentSort, Body()] = DeploymentSort.NAME_ASC,
 ) -> Response:
     """One numbered page of the deployments that match, with their total."""
     filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
@@ -141,7 +141,7 @@ async def delete_deployment(scope: ScopeDep, id: UUID) -> Response:
 async def bulk_delete_deployments(
     scope: ScopeDep,
     deployments: DeploymentFilter | None = None,
-    limit: Annotated[int, Body(ge=1, le=50), lists.null_as(50)] = 50,
+    limit: Annotated[int, Body(ge=1, le=50)] = 50,
 ) -> Response:
     """Delete the first ``limit`` deployments that match, by name."""
     filters = Filters(deployments=deployments)

@@ -21,6 +21,7 @@ from sempre.server.deployments import schedules as stored
 from sempre.server.deployments.rows import schedule_to_wire
 from sempre.server.deployments.schedule_plan import new_schedule, patch_of
 from sempre.server.errors import Conflict, NotFound
+from sempre.server.flow_runs.deletion import delete_scheduled
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
@@ -62,22 +63,27 @@ async def create_deployment_schedules(
 async def update_deployment_schedule(
     scope: ScopeDep, id: UUID, schedule_id: UUID, schedule: DeploymentScheduleUpdate
 ) -> Response:
-    """Change a schedule; the runs it has planned are removed and planned anew."""
+    """Change a schedule. The runs planned for the deployment are removed, and planned anew within seconds."""
     change = patch_of(schedule_id, schedule, datetime.now(UTC))
     async with _writing(scope, id) as transaction:
         if not await stored.patch(transaction, id, [change]):
             raise NotFound(_NO_SCHEDULE)
-        await stored.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=True)
+        await delete_scheduled(transaction, scope.workspace_id, [id])
     return no_content()
 
 
 @router.delete("/{id:uuid}/schedules/{schedule_id:uuid}", status_code=204)
 async def delete_deployment_schedule(scope: ScopeDep, id: UUID, schedule_id: UUID) -> Response:
-    """Delete a schedule and the runs it has planned, late ones included."""
+    """Delete a schedule and its runs, late ones included. What other schedules planned is planned anew within seconds.
+
+    Late runs of other schedules stay: nobody would plan those again.
+    """
     async with _writing(scope, id) as transaction:
         if not await stored.delete(transaction, scope.workspace_id, id, schedule_id):
             raise NotFound(_NO_SCHEDULE)
-        await stored.delete_runs(transaction, scope.workspace_id, id, schedule_id, future_only=False)
+        await stored.delete_late_runs(transaction, scope.workspace_id, id, schedule_id)
+        await delete_scheduled(transaction, scope.workspace_id, [id])
+        await stored.touch(transaction, id)
     return no_content()
 
 

@@ -10,7 +10,9 @@ from sempre.db.pool import Executor, Record
 from sempre.server.deployments.schedule_plan import NewSchedule, SchedulePatch, SchedulePlan
 from sempre.server.ids import new_id
 
-__all__ = ["apply_plan", "delete", "delete_runs", "insert", "list_of", "patch"]
+__all__ = ["apply_plan", "delete", "delete_late_runs", "insert", "list_of", "patch", "touch"]
+
+_TOUCHED = "updated = greatest(clock_timestamp(), s.updated + interval '1 microsecond')"
 
 
 async def list_of(db: Executor, workspace_id: UUID, deployment_id: UUID) -> list[Record] | None:
@@ -73,12 +75,12 @@ async def patch(transaction: Executor, deployment_id: UUID, patches: Sequence[Sc
         slugs,
     )
     status = await transaction.execute(
-        """
+        f"""
         UPDATE deployment_schedule s SET
             schedule = coalesce(n.schedule, s.schedule), active = coalesce(n.active, s.active),
             max_scheduled_runs = coalesce(n.max_scheduled_runs, s.max_scheduled_runs),
-            parameters = coalesce(n.parameters, s.parameters), slug = coalesce(n.slug, s.slug),
-            updated = greatest(clock_timestamp(), s.updated + interval '1 microsecond')
+            parameters = n.parameters, slug = coalesce(n.slug, s.slug),
+            {_TOUCHED}
         FROM unnest($2::uuid[], $3::text[], $4::jsonb[], $5::bool[], $6::int[], $7::jsonb[])
             AS n(id, slug, schedule, active, max_scheduled_runs, parameters)
         WHERE s.deployment_id = $1 AND s.id = n.id
@@ -117,20 +119,16 @@ async def apply_plan(
     return True
 
 
-async def delete_runs(
-    transaction: Executor, workspace_id: UUID, deployment_id: UUID, schedule_id: UUID, *, future_only: bool
+async def delete_late_runs(
+    transaction: Executor, workspace_id: UUID, deployment_id: UUID, schedule_id: UUID
 ) -> None:
-    """Delete the runs of one schedule that only wait for their time.
-
-    Those of the deployment's other schedules stay: they are still due, and what is late of them would never come back.
-    """
+    """Delete the runs of one schedule that never started, those whose time has passed included."""
     await transaction.execute(
         """
         WITH gone AS (
             DELETE FROM flow_run
             WHERE workspace_id = $1 AND deployment_id = $2 AND state_type = 'SCHEDULED' AND auto_scheduled
                 AND state_name <> 'AwaitingConcurrencySlot' AND run_count = 0 AND created_by->>'id' = $3::uuid::text
-                AND (next_scheduled_start_time > clock_timestamp() OR NOT $4)
             RETURNING id
         )
         DELETE FROM flow_run_state s USING gone WHERE s.flow_run_id = gone.id
@@ -138,5 +136,9 @@ async def delete_runs(
         workspace_id,
         deployment_id,
         schedule_id,
-        future_only,
     )
+
+
+async def touch(transaction: Executor, deployment_id: UUID) -> None:
+    """Have the scheduler look at the deployment's schedules, whose planned runs are gone."""
+    await transaction.execute(f"UPDATE deployment_schedule s SET {_TOUCHED} WHERE s.deployment_id = $1", deployment_id)

@@ -60,7 +60,9 @@ _OWN = """
 # One row per active schedule of the chosen deployments, with the keys of the runs it has already.
 _SCHEDULES_OF_CHOSEN = f"""
 SELECT s.deployment_id, s.id AS schedule_id, s.schedule, s.updated, now() AS now,
-    greatest(chosen.updated, s.updated) AS changed,
+    greatest(chosen.updated, (
+        SELECT max(each.updated) FROM deployment_schedule each WHERE each.deployment_id = s.deployment_id
+    )) AS changed,
     ARRAY(SELECT r.idempotency_key FROM flow_run r WHERE {_OWN}) AS known
 FROM chosen JOIN deployment_schedule s ON s.deployment_id = chosen.id AND s.active
 ORDER BY s.deployment_id, s.id
@@ -174,8 +176,8 @@ async def schedule_runs(
 ) -> int:
     """Insert the runs that are missing for the schedules (rows of the functions above); returns how many.
 
-    Dates count from ``start``, by default from now; from the last change of the schedule or deployment if that was
-    less than ``since_change`` ago, for the change removed the runs that were planned and a date may have passed since.
+    Dates count from ``start``, by default from now; from the last change of the deployment or any of its schedules
+    if that was less than ``since_change`` ago, for it removed the runs that were planned and a date may have passed.
     """
     # Dates are pure computing: in a thread they do not hold up requests.
     missing = await asyncio.to_thread(_missing, schedules, bounds, start, since_change)

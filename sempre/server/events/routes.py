@@ -70,7 +70,12 @@ async def count_events(
 ) -> Response:
     """How many events match, by name, by resource or by spans of time."""
     spans = Spans(TimeUnit.day, 1.0) if countable is Countable.day else Spans(time_unit, time_interval)
-    number = spans.number(filter.occurred.since, filter.occurred.until)
+    try:
+        number = spans.number(filter.occurred.since, filter.occurred.until)
+        spans.bounds(spans.index(filter.occurred.since))
+        spans.bounds(spans.index(filter.occurred.until))
+    except OverflowError:
+        raise Unprocessable("Every interval must lie within the years 1 to 9999.") from None
     if number > MAX_SPANS:
         raise Unprocessable(
             f"The given interval would create {number} buckets, which is too many. Please increase the interval or "

@@ -20,7 +20,6 @@ from sempre.server.filters.relations import Filters
 from sempre.server.flow_runs import queries
 from sempre.server.flow_runs.deletion import delete_runs
 from sempre.server.flow_runs.orchestration import set_flow_run_state
-from sempre.server.lists import null_means
 from sempre.server.orchestration import Outcome
 from sempre.server.responses import JSON
 from sempre.server.routing import Room
@@ -32,7 +31,7 @@ router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
 log = logging.getLogger("sempre.server")
 
-BulkLimit = Annotated[int, null_means(50), Body(ge=1, le=50)]
+BulkLimit = Annotated[int, Body(ge=1, le=50)]
 
 
 @router.post("/bulk_set_state", response_model=FlowRunBulkSetStateResponse)
@@ -40,7 +39,7 @@ async def bulk_set_state(
     scope: ScopeDep,
     state: Annotated[StateCreate, Body()],
     flow_runs: FlowRunFilter | None = None,
-    force: Annotated[bool, null_means(False), Body()] = False,
+    force: Annotated[bool, Body()] = False,
     limit: BulkLimit = 50,
 ) -> Response:
     """Propose a state for the newest ``limit`` runs that match, each on its own; a failure of one is told as ABORT."""

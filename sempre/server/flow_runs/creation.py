@@ -1,6 +1,6 @@
 """Creating flow runs: the run, its first state and the event in one statement."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +28,13 @@ _SURROUNDINGS = Statement("""
 SELECT clock_timestamp() AS now, f.id AS flow_id, f.name AS flow_name, f.tags AS flow_tags, f.labels AS flow_labels,
        d.id AS found_deployment_id, d.name AS deployment_name, d.tags AS deployment_tags,
        d.labels AS deployment_labels, q.name AS queue_name, p.id AS work_pool_id, p.name AS work_pool_name,
-       p.type AS work_pool_type, t.id AS found_parent_id, t.name AS parent_task_run_name,
+       p.type AS work_pool_type, b.id AS found_document_id, t.id AS found_parent_id, t.name AS parent_task_run_name,
        t.tags AS parent_task_run_tags
 FROM flow f
     LEFT JOIN deployment d ON d.id = :deployment_id::uuid AND d.workspace_id = f.workspace_id
     LEFT JOIN work_queue q ON q.id = :work_queue_id::uuid AND q.workspace_id = f.workspace_id
     LEFT JOIN work_pool p ON p.id = q.work_pool_id
+    LEFT JOIN block_document b ON b.id = :infrastructure_document_id::uuid AND b.workspace_id = f.workspace_id
     LEFT JOIN task_run t ON t.workspace_id = f.workspace_id AND t.id = :parent_task_run_id::uuid
 WHERE f.id = :flow_id::uuid AND f.workspace_id = :workspace_id::uuid
 """)
@@ -63,13 +64,14 @@ class NewRun:
     created_by: dict[str, Any] | None = None
 
 
-# What a fresh read would say of limits and workers. Only runs that neither has a say in are remembered.
+# What a fresh read would say of limits, workers and history. Only runs that neither has a say in are remembered.
 _NO_LIMIT: dict[str, Any] = {
     "infrastructure_pid": None,
     "limit_id": None,
     "holds_slot": False,
     "held_lease_id": None,
     "holds_any_slot": False,
+    "transition_ids": (),
 }
 
 
@@ -97,12 +99,16 @@ async def _look_around(scope: Scope, run: NewRun) -> Row:
         *_SURROUNDINGS.bind(
             deployment_id=run.deployment_id,
             work_queue_id=run.work_queue_id,
+            infrastructure_document_id=run.infrastructure_document_id,
             parent_task_run_id=run.parent_task_run_id,
             flow_id=run.flow_id,
             workspace_id=scope.workspace_id,
         ),
     )
-    if around is None or (run.parent_task_run_id is not None and around["found_parent_id"] is None):
+    if around is None:
+        raise Conflict(INTEGRITY)
+    asked = (run.parent_task_run_id, run.infrastructure_document_id)
+    if asked != (around["found_parent_id"], around["found_document_id"]):
         raise Conflict(INTEGRITY)
     scope.recall.clock.observe(around["now"])
     if _is_plain(run):
@@ -117,7 +123,8 @@ def _remembered(scope: Scope, run: NewRun) -> Row | None:
 
 
 def _is_plain(run: NewRun) -> bool:
-    return run.deployment_id is None and run.work_queue_id is None and run.parent_task_run_id is None
+    others = (run.deployment_id, run.work_queue_id, run.parent_task_run_id, run.infrastructure_document_id)
+    return all(other is None for other in others)
 
 
 async def _insert(scope: Scope, run: NewRun, around: Row) -> dict[str, Any] | None:
@@ -185,7 +192,7 @@ def _labels(run: NewRun, around: Row) -> dict[str, Any]:
 
 
 def _wire(parameters: dict[str, Any], row: dict[str, Any], state: State) -> dict[str, Any]:
-    """The created run as a later read would show it, but with the state's data as the caller sent it."""
+    """The created run as a later read would show it."""
     columns = {
         **row,
         **parameters,
@@ -194,10 +201,10 @@ def _wire(parameters: dict[str, Any], row: dict[str, Any], state: State) -> dict
         "empirical_policy": parameters["policy"],
         "auto_scheduled": False,
         "infrastructure_pid": None,
-        "state_data": state.data,
+        "state_data": parameters["stored_data"],
     }
     wire = rows.to_wire(columns)
-    wire["state"] = states.to_wire(state)
+    wire["state"] = states.to_wire(replace(state, data=parameters["stored_data"]))
     return wire
 
 

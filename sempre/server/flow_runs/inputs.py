@@ -10,7 +10,6 @@ from sempre.schemas.base import Slug
 from sempre.schemas.flow_runs import FlowRunInput
 from sempre.server.errors import Conflict, NotFound
 from sempre.server.flow_runs import input_queries
-from sempre.server.lists import null_means
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -44,8 +43,8 @@ async def read_many(
     scope: ScopeDep,
     id: UUID,
     prefix: Annotated[str, Body()],
-    limit: Annotated[int, null_means(1), Body()] = 1,
-    exclude_keys: Annotated[list[str], null_means([]), Body()] = [],  # noqa: B006 (never changed)
+    limit: Annotated[int, Body()] = 1,
+    exclude_keys: Annotated[list[str], Body()] = [],  # noqa: B006 (never changed)
 ) -> Response:
     """Inputs whose key begins with ``prefix``, oldest first; none for an unknown run."""
     found = await input_queries.listed(

@@ -22,7 +22,7 @@ from sempre.db.pool import Executor
 from sempre.server import states
 from sempre.server.errors import ObjectNotFound
 from sempre.server.flow_runs.state_events import event_parameters
-from sempre.server.flow_runs.statements import LOAD, write_transition
+from sempre.server.flow_runs.statements import KNOWN_TRANSITIONS, LOAD, write_transition
 from sempre.server.ids import new_id
 from sempre.server.orchestration import (
     MAX_ATTEMPTS,
@@ -119,6 +119,9 @@ def remember(scope: Scope, row: Row, write: FlowRunWrite, version: int) -> None:
     result = states.result_of(write.state)
     columns = {**run_parameters(write.run), **states.columns(write.state, result), "version": version}
     columns.update(state_data=columns["stored_data"], empirical_policy=columns["policy"])
+    if write.state.details.transition_id is not None:
+        made = [str(write.state.details.transition_id), *row["transition_ids"]]
+        columns["transition_ids"] = made[:KNOWN_TRANSITIONS]
     scope.recall.flow_runs.keep(scope.workspace_id, write.run.id, {**row, **columns})
 
 
@@ -186,6 +189,7 @@ def facts_of(row: Row, scope: Scope) -> FlowRunFacts:
         client_prerelease=scope.client.version_text,
         api_version=scope.client.api_version,
         slot_wait_seconds=scope.settings.deployments.concurrency_slot_wait_seconds,
+        transitions_made=frozenset(row["transition_ids"]),
     )
 
 
@@ -214,14 +218,14 @@ async def _write(
 ) -> bool:
     write = decision.write
     assert write is not None
-    result = states.result_of(write.state)
+    take, result = write.take, states.result_of(write.state)
     parameters: dict[str, Any] = {
         "workspace_id": workspace_id,
         "version": row["version"],
         **run_parameters(write.run),
         **states.columns(write.state, result),
         **event_parameters(row, old=run.state, new=write.state, intended=proposal.type, run_count=write.run.run_count),
-        **slot_parameters(write.take, "flow_run"),
+        **slot_parameters(take, "flow_run"),
     }
     if result is not None:
         parameters.update(result_parameters(result))
@@ -231,8 +235,9 @@ async def _write(
     parameters.update(mirror or {})
     statement = write_transition(
         result=result is not None,
-        take=write.take is not None and not write.take.renew_only,
-        renew=write.take is not None and write.take.renew_only,
+        take=take is not None and not take.renew_only,
+        renew=take is not None and take.renew_only and take.ttl_seconds is not None,
+        hold=take is not None and take.renew_only and take.ttl_seconds is None,
         free=write.release and row["holds_any_slot"],
         mirror=mirror is not None,
         answer=answer is not None,

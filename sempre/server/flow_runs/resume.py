@@ -55,7 +55,7 @@ async def _resume(scope: Scope, id: UUID, run_input: dict[str, Any]) -> Outcome:
         try:
             answer = await _answer(scope, run, run.state, run_input)
         except _Unacceptable as refusal:
-            return Outcome(Status.REJECT, None, str(refusal), details_type="abort_details")
+            return Outcome(Status.REJECT, run.state, str(refusal), details_type="abort_details")
         outcome = await _propose(scope, run, run.state, proposal, answer)
         if outcome is not None:
             return outcome

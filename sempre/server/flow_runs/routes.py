@@ -29,7 +29,7 @@ from sempre.server.flow_runs.changes import changes_of
 from sempre.server.flow_runs.creation import NewRun, create_flow_run
 from sempre.server.flow_runs.deletion import delete_runs
 from sempre.server.flow_runs.orchestration import policy_to_json, set_flow_run_state
-from sempre.server.lists import Limit, Offset, PageNumber, null_means
+from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -39,7 +39,7 @@ __all__ = ["automation_of", "router"]
 
 router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
-Sort = Annotated[FlowRunSort, null_means(FlowRunSort.ID_DESC), Body()]
+Sort = Annotated[FlowRunSort, Body()]
 
 _NOT_FOUND = "Flow run not found"
 _PENDING = Proposal(StateType.PENDING, "Pending")

@@ -9,6 +9,7 @@ from functools import cache
 from sempre.db.statement import Statement
 from sempre.server.concurrency.statements import (
     FREE_RUN_SLOTS,
+    HOLD_RUN_SLOTS,
     LIVE,
     RENEW_RUN_SLOTS,
     TAKE_RUN_SLOTS,
@@ -16,9 +17,11 @@ from sempre.server.concurrency.statements import (
     slots_in_use,
 )
 from sempre.server.events.statements import EVENT_OF_RUN
-from sempre.server.task_runs.statements import MIRROR_STATE
+from sempre.server.task_runs.statements import MIRROR_RESULT, MIRROR_STATE
 
 __all__ = ["LOAD", "SURROUNDINGS", "SURROUNDING_JOINS", "create_run", "write_transition"]
+
+KNOWN_TRANSITIONS = 50  # a repeated proposal is recognised as long as its answer is among so many newest states
 
 # What names the run's surroundings: for the state event's related resources and for responses.
 SURROUNDINGS = """
@@ -40,7 +43,11 @@ SELECT r.*, clock_timestamp() AS now, {SURROUNDINGS},
        l.id AS limit_id, l.slot_limit, l.active AS limit_active, d.concurrency_options,
        {slots_in_use("l.id")} AS slots_in_use,
        own.slot IS NOT NULL AS holds_slot, own.lease_id AS held_lease_id,
-       EXISTS (SELECT FROM concurrency_slot s WHERE s.run_id = r.id) AS holds_any_slot
+       EXISTS (SELECT FROM concurrency_slot s WHERE s.run_id = r.id) AS holds_any_slot,
+       ARRAY(
+           SELECT h.details->>'transition_id' FROM flow_run_state h WHERE h.flow_run_id = r.id
+           ORDER BY h.timestamp DESC LIMIT {KNOWN_TRANSITIONS}
+       ) AS transition_ids
 FROM flow_run r {SURROUNDING_JOINS}
     LEFT JOIN concurrency_limit l ON l.id = d.concurrency_limit_id
     LEFT JOIN concurrency_slot own ON own.limit_id = l.id AND own.run_id = r.id AND {LIVE.format(alias="own")}
@@ -110,21 +117,23 @@ answered AS (
 
 @cache
 def write_transition(
-    *, result: bool, take: bool, renew: bool, free: bool, mirror: bool, answer: bool = False
+    *, result: bool, take: bool, renew: bool, hold: bool, free: bool, mirror: bool, answer: bool = False
 ) -> Statement:
     """The write of one transition; a row comes back iff it happened.
 
-    ``result``: a persisted result. ``take``/``renew``: slots; when one was lost in the meantime SP001 is raised and
-    everything undone. ``free``: slots given back. ``mirror``: the state forced onto the parent task run (SP001 too).
+    ``result``: a persisted result. ``take``/``renew``/``hold``: slots, held for a time or until the run ends; when one
+    was lost in the meantime SP001 is raised and everything undone. ``free``: slots given back. ``mirror``: the state forced onto the parent task run (SP001 too).
     ``answer``: an input that the run reads once it is in this state.
     """
     chosen = (
         (result, _RESULT),
         (take, TAKE_RUN_SLOTS),
         (renew, RENEW_RUN_SLOTS),
+        (hold, HOLD_RUN_SLOTS),
         (free, FREE_RUN_SLOTS),
         (answer, _ANSWER),
         (mirror, MIRROR_STATE),
+        (mirror and result, MIRROR_RESULT),
     )
     return _assemble(_UPDATE_RUN, *(part for wanted, part in chosen if wanted))
 
@@ -132,7 +141,8 @@ def write_transition(
 @cache
 def create_run(*, result: bool, mirror: bool) -> Statement:
     """Insert a run with its first state and event; no row comes back if the flow is unknown or the key is taken."""
-    return _assemble(_INSERT_RUN, *((_RESULT,) if result else ()), *((MIRROR_STATE,) if mirror else ()))
+    chosen = ((result, _RESULT), (mirror, MIRROR_STATE), (mirror and result, MIRROR_RESULT))
+    return _assemble(_INSERT_RUN, *(part for wanted, part in chosen if wanted))
 
 
 def _assemble(head: Part, *parts: Part) -> Statement:

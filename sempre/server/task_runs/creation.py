@@ -6,7 +6,6 @@ from uuid import UUID
 
 import asyncpg
 
-from sempre.core.states import State
 from sempre.core.transitions import decide_task_run
 from sempre.core.transitions.model import Policy, Proposal, TaskRun, TaskRunFacts, TaskRunWrite
 from sempre.db.pool import Executor, Record
@@ -91,7 +90,7 @@ async def _insert(scope: Scope, run: TaskRunCreate, proposal: Proposal, around: 
         **states.columns(write.state, result),
         **(result_parameters(result) if result is not None else {}),
     }
-    wire = _wire(parameters, write.state)
+    wire = _wire(parameters)
     if write.enqueue:
         _check_size(wire)
     if not await _attempt(scope.db, parameters, write):
@@ -139,14 +138,14 @@ def _labels(
     return {**(inherited or {}), **system, **(own or {})}
 
 
-def _wire(parameters: dict[str, Any], state: State) -> dict[str, Any]:
-    """The created run as a later read would show it, but with the state's data as the caller sent it."""
+def _wire(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The created run as a later read would show it."""
     columns = {
         **parameters,
         "created": parameters["now"],
         "updated": parameters["now"],
         "empirical_policy": parameters["policy"],
-        "state_data": state.data,
+        "state_data": parameters["stored_data"],
     }
     return rows.to_wire(columns)
 

@@ -23,6 +23,7 @@ from sempre.core.transitions.model import (
 from sempre.db.pool import Executor, Record
 from sempre.server import states
 from sempre.server.errors import ObjectNotFound
+from sempre.server.ids import new_id
 from sempre.server.orchestration import (
     MAX_ATTEMPTS,
     Outcome,
@@ -120,9 +121,10 @@ async def read_for_mirror(db: Executor, workspace_id: UUID, id: UUID) -> tuple[i
 
 
 def mirror_parameters(version: int, write: TaskRunWrite) -> dict[str, Any]:
-    """Parameters of ``MIRROR_STATE``."""
+    """Parameters of ``MIRROR_STATE`` and ``MIRROR_RESULT``."""
     return {
         "m_version": version,
+        "m_artifact_id": new_id(),
         **run_parameters(write.run, "m_"),
         **states.columns(write.state, states.result_of(write.state), "m_"),
     }

@@ -23,7 +23,7 @@ from sempre.server import lists
 from sempre.server.errors import NotFound
 from sempre.server.filters.relations import Filters, on_task_runs
 from sempre.server.history import intervals_of, read_history
-from sempre.server.lists import Limit, Offset, PageNumber, null_means
+from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -36,7 +36,7 @@ __all__ = ["router"]
 
 router = Room(prefix="/task_runs", tags=["Task Runs"])
 
-Sort = Annotated[TaskRunSort, null_means(TaskRunSort.ID_DESC), Body()]
+Sort = Annotated[TaskRunSort, Body()]
 
 _NOT_FOUND = "Task not found"
 _PENDING = Proposal(StateType.PENDING, "Pending")

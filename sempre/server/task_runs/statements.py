@@ -11,7 +11,7 @@ from sempre.server.concurrency.statements import (
     Part,
 )
 
-__all__ = ["LOAD", "LOAD_TAG_LIMITS", "MIRROR_STATE", "create_run", "write_transition"]
+__all__ = ["LOAD", "LOAD_TAG_LIMITS", "MIRROR_RESULT", "MIRROR_STATE", "create_run", "write_transition"]
 
 LOAD = Statement("""
 SELECT t.*, clock_timestamp() AS now,
@@ -136,7 +136,7 @@ mirrored AS (
     UPDATE task_run SET {_SET_COLUMNS.format(p="m_")}
     FROM run
     WHERE task_run.workspace_id = run.workspace_id AND task_run.id = :m_id::uuid AND version = :m_version::bigint
-    RETURNING task_run.id, task_run.workspace_id
+    RETURNING task_run.id, task_run.workspace_id, task_run.flow_run_id
 ),
 mirrored_history AS (
     INSERT INTO task_run_state (id, workspace_id, task_run_id, timestamp, type, name, message, data, details)
@@ -147,6 +147,15 @@ mirrored_history AS (
 )""".replace("version = version", "version = task_run.version").replace("AND version =", "AND task_run.version ="),
     "sempre_require((SELECT count(*) FROM mirrored) = 1, 'the parent task run moved')",
 )
+
+# The subflow's result is the result of that task run too.
+MIRROR_RESULT = Part("""
+mirrored_result AS (
+    INSERT INTO artifact (id, workspace_id, key, type, description, data, flow_run_id, task_run_id)
+    SELECT :m_artifact_id::uuid, mirrored.workspace_id, :artifact_key::text, :artifact_type::text,
+           :artifact_description::text, :m_stored_data::jsonb, mirrored.flow_run_id, mirrored.id
+    FROM mirrored
+)""")
 
 
 @cache

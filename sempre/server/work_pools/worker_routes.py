@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from sempre.db import tables
 from sempre.schemas.filters.work_pools import WorkerFilter
-from sempre.schemas.work_pools import WorkerResponse
+from sempre.schemas.work_pools import LONGEST_HEARTBEAT_SECONDS, WorkerResponse
 from sempre.server import lists
 from sempre.server.errors import NotFound
 from sempre.server.filters import resources
@@ -33,7 +33,7 @@ async def worker_heartbeat(
     scope: ScopeDep,
     work_pool_name: str,
     name: Annotated[str, Body()],
-    heartbeat_interval_seconds: Annotated[int | None, Body()] = None,
+    heartbeat_interval_seconds: Annotated[int | None, Body(ge=1, le=LONGEST_HEARTBEAT_SECONDS)] = None,
 ) -> Response:
     """A worker says that it is alive. It exists from its first heartbeat on."""
     if await record_heartbeat(scope, work_pool_name, name, heartbeat_interval_seconds) is None:

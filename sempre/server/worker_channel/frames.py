@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sempre.schemas.work_pools import LONGEST_HEARTBEAT_SECONDS
 from sempre.server.feed.websockets import Refused
 from sempre.server.ids import new_id
 
@@ -59,7 +60,7 @@ class Hello(_Strict):
     consumer_id: UUID
     worker_name: str = Field(min_length=1)
     worker_type: str
-    heartbeat_interval_seconds: float = Field(gt=0)
+    heartbeat_interval_seconds: float = Field(gt=0, le=LONGEST_HEARTBEAT_SECONDS)
     supported_channel_versions: list[str]
     requested_capabilities: list[str]
     work_queue_names: list[str] = Field(default_factory=list)
@@ -75,7 +76,7 @@ class Heartbeat(_Strict):
 
     consumer_id: UUID
     worker_name: str
-    heartbeat_interval_seconds: float = Field(gt=0)
+    heartbeat_interval_seconds: float = Field(gt=0, le=LONGEST_HEARTBEAT_SECONDS)
 
 
 class Ack(_Strict):

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import httpx
+
 from sempre.server.runtime import Runtime
 from tests.integration.api.operations import Document, JsonObject, Operation
 from tests.support.database import Database
@@ -311,13 +313,19 @@ class Ledger:
         return [row["relation"] for row in rows]
 
 
+def client(rooms: Rooms, **options: Any) -> httpx.AsyncClient:
+    """A client that is answered 500 where the server fails, as over a network."""
+    transport = httpx.ASGITransport(app=rooms.app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://sempre.test", **options)
+
+
 @asynccontextmanager
 async def open_world(database: Database) -> AsyncIterator[World]:
-    async with open_rooms(database) as rooms:
+    async with open_rooms(database) as rooms, client(rooms) as rooms.http:
         runtime = rooms.app.state.runtime = Runtime(rooms.scope)
-        await runtime.start()
+        runtime.events.start()  # not the note of polls, which would write while other requests are refused
         world = World(rooms)
         await world.seed()
         await rooms.post("/v2/concurrency_limits/", {"name": "unlimited", "limit": 1_000_000}, 201)
         yield world
-        await runtime.stop()
+        await runtime.events.stop()

@@ -35,10 +35,11 @@ PLAIN = {
     "CRASHED": "Ab A  A  Ab Ab A  A  Ab A",
     "CANCELLED": "Ab Ab A  Ab Ab A  A  Ab A",
 }
+# A finished run of a deployment is not claimed again by a worker that saw it waiting: here the reference accepts.
 DEPLOYED = PLAIN | {
-    "COMPLETED": "A  A  A  Ab Ab A  A  Ab A",
-    "FAILED": "A  A  A  Ab Ab A  A  Ab A",
-    "CRASHED": "A  A  A  Ab Ab A  A  Ab A",
+    "COMPLETED": "A  Ab A  Ab Ab A  A  Ab A",
+    "FAILED": "A  Ab A  Ab Ab A  A  Ab A",
+    "CRASHED": "A  Ab A  Ab Ab A  A  Ab A",
     "CANCELLED": "A  Ab A  Ab Ab A  A  Ab A",
 }
 FORCED = dict.fromkeys(PLAIN, "A A A A A A A A A") | {"SCHEDULED": "A A A A C A A A A"}
@@ -92,6 +93,26 @@ def test_a_repeated_transition_id_returns_the_state_it_made() -> None:
     assert outcome(decision) == "R0"
     assert decision.reason == "This run has already made this state transition."
     assert outcome(decide_flow_run(run, propose(T.COMPLETED, transition_id=uid()), FlowRunFacts(), inputs())) == "A"
+
+
+def test_a_proposal_that_arrives_late_does_not_revive_a_finished_run() -> None:
+    """The client repeated it elsewhere and went on; then the server that was frozen reads its first request."""
+    transition = uid()
+    run = FlowRun(uid(), state(T.COMPLETED, transition_id=uid()))
+    facts = FlowRunFacts(transitions_made=frozenset({str(transition)}))
+    assert outcome(decide_flow_run(run, propose(T.RUNNING, transition_id=transition), facts, inputs())) == "R0"
+    assert outcome(decide_flow_run(run, propose(T.RUNNING, transition_id=uid()), facts, inputs())) == "A"
+
+
+def test_a_substituted_state_carries_the_transition_id_too() -> None:
+    """So a repeated FAILED whose answer was AwaitingRetry is told so again, instead of ending the run."""
+    transition = uid()
+    run = FlowRun(uid(), state(T.RUNNING), policy=FlowRunPolicy(retries=1, retry_delay=0), run_count=1)
+    first = decide_flow_run(run, propose(T.FAILED, transition_id=transition), FlowRunFacts(), inputs())
+    assert first.write is not None
+    assert first.write.state.name == "AwaitingRetry"
+    again = decide_flow_run(first.write.run, propose(T.FAILED, transition_id=transition), FlowRunFacts(), inputs())
+    assert outcome(again) == "R0"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +177,7 @@ def test_a_result_is_only_overwritten_by_a_result(policy: Policy) -> None:
     assert outcome(decide_flow_run(run, propose(T.FAILED), FlowRunFacts(), inputs(), policy)) == "A"
 
 
-@pytest.mark.parametrize(("new", "retry_type"), [(T.SCHEDULED, "reschedule"), (T.PENDING, None), (T.RUNNING, None)])
+@pytest.mark.parametrize(("new", "retry_type"), [(T.SCHEDULED, "reschedule"), (T.RUNNING, None)])
 def test_running_again_starts_with_a_clean_policy(new: T, retry_type: str | None) -> None:
     policy = FlowRunPolicy(retries=2, pause_keys=("k",), resuming=True, retry_type="in_process")
     run = FlowRun(uid(), state(T.FAILED), policy, deployment_id=uid(), run_count=3, end_time=EARLIER)
@@ -169,9 +190,9 @@ def test_running_again_starts_with_a_clean_policy(new: T, retry_type: str | None
     assert forced.write.run.policy == policy
 
 
-def test_a_restart_that_is_put_off_for_a_slot_can_be_polled_again() -> None:
+def test_a_retry_that_is_put_off_for_a_slot_can_be_polled_again() -> None:
     policy = FlowRunPolicy(pause_keys=("k",), retry_type="in_process")
-    run = FlowRun(uid(), state(T.FAILED), policy, deployment_id=uid())
+    run = FlowRun(uid(), state(T.SCHEDULED, "AwaitingRetry"), policy, deployment_id=uid())
     decision = decide_flow_run(run, propose(T.PENDING), FlowRunFacts(limit=limit(1, 1)), inputs())
     assert outcome(decision) == "R>SCHEDULED"
     assert decision.write is not None

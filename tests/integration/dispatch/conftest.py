@@ -1,0 +1,3 @@
+from tests.support.rooms import rooms
+
+__all__ = ["rooms"]
