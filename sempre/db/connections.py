@@ -15,6 +15,8 @@ from sempre.db.errors import DatabaseUnavailable
 
 __all__ = ["Connections"]
 
+_CANCEL_SECONDS = 5.0  # for the cancellation of a statement to arrive
+
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
 
@@ -30,6 +32,7 @@ class Connections:
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._busy: set[asyncpg.Connection] = set()
         self._returned = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def take(self) -> asyncpg.Connection:
         """An open connection. Raises DatabaseUnavailable when none came free in time, and what connecting raises."""
@@ -46,11 +49,21 @@ class Connections:
             if handed is not None:
                 return handed
 
-    def give_back(self, connection: asyncpg.Connection) -> None:
-        """Return a connection. One that is closed or was left inside a transaction is not used again."""
+    def give_back(self, connection: asyncpg.Connection, *, usable: bool = True) -> None:
+        """Return a connection. One that is closed or was left inside a transaction is not used again.
+
+        Nor is one whose statement timed out (``usable=False``): it answers nobody until the statement is cancelled,
+        which may be never. It is closed behind the callers' backs.
+        """
         self._busy.discard(connection)
         self._returned.set()
-        if connection.is_closed() or connection.is_in_transaction():
+        if not usable and not connection.is_closed():
+            closing = asyncio.create_task(_close(connection, _CANCEL_SECONDS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._places += 1
+            self._hand_over(None)
+        elif connection.is_closed() or connection.is_in_transaction():
             connection.terminate()
             self._places += 1
             self._hand_over(None)
@@ -68,6 +81,7 @@ class Connections:
                 while self._busy:
                     self._returned.clear()
                     await self._returned.wait()
+                await asyncio.gather(*self._closing)
         for connection in (*self._busy, *self._idle):
             connection.terminate()
         self._busy.clear()
@@ -78,6 +92,10 @@ class Connections:
         self._places -= 1
         try:
             connection = await self._connect()
+        except OSError as error:  # timeouts among them
+            self._places += 1
+            self._refuse_all(error)
+            raise
         except BaseException:
             self._places += 1
             self._hand_over(None)
@@ -93,7 +111,7 @@ class Connections:
             async with asyncio.timeout(self._timeout):
                 return await turn
         except BaseException as error:
-            if turn.done() and not turn.cancelled():
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 handed = turn.result()  # it came in the moment we gave up: pass it on
                 if handed is None:
                     self._hand_over(None)
@@ -102,6 +120,13 @@ class Connections:
             if isinstance(error, TimeoutError):
                 raise DatabaseUnavailable(f"no database connection came free in {self._timeout:g} s") from None
             raise
+
+    def _refuse_all(self, error: OSError) -> None:
+        """Nobody can be reached: who waits in line would only find that out one after the other."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(DatabaseUnavailable(f"no connection to the database: {error!r}"))
 
     def _hand_over(self, connection: asyncpg.Connection | None) -> bool:
         while self._waiting:
@@ -114,8 +139,11 @@ class Connections:
         return False
 
 
-async def _close(connection: asyncpg.Connection) -> None:
+async def _close(connection: asyncpg.Connection, timeout: float = 1.0) -> None:
     try:
-        await connection.close(timeout=1)
+        await connection.close(timeout=timeout)
     except Exception:
         connection.terminate()
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise

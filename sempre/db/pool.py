@@ -98,7 +98,11 @@ class Database:
         """A transaction that commits at the end of the block and rolls back on any exception."""
         try:
             async with self._acquired() as connection, connection.transaction():
-                yield connection
+                try:
+                    yield connection
+                except TimeoutError:
+                    connection.terminate()  # nobody answers: asking for a rollback would wait as long again
+                    raise
         except DatabaseUnavailable:
             raise
         except Exception as error:
@@ -111,10 +115,14 @@ class Database:
         for dead in range(self._size + 1):
             try:
                 connection = await self._checkout()
+                timed_out = False
                 try:
                     return await getattr(connection, method)(sql, *args)
+                except TimeoutError:
+                    timed_out = True
+                    raise
                 finally:
-                    self._connections.give_back(connection)
+                    self._connections.give_back(connection, usable=not timed_out)
             except Exception as error:
                 if dead < self._size and _may_repeat(error, sql):
                     continue

@@ -6,6 +6,7 @@ handler takes only those, a well-formed request goes straight to it; whatever is
 anything invalid) takes the framework's road, whose errors are the protocol's.
 """
 
+import contextlib
 import inspect
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -69,7 +70,9 @@ class _Reading(Request):
 
     @classmethod
     async def of(cls, request: Request, optional: frozenset[str]) -> "_Reading":
-        return cls(request, optional)
+        reading = cls(request, optional)
+        await reading.body()  # here, as the framework takes whatever comes up meanwhile for a malformed body
+        return reading
 
     async def json(self) -> Any:
         return parse(await self.body())
@@ -81,19 +84,18 @@ class _Embedding(_Reading):
 
     @classmethod
     async def of(cls, request: Request, optional: frozenset[str]) -> "_Reading":
-        reading = cls(request, optional)
+        reading = await super().of(request, optional)
         body = await reading.body()
         if body and not is_json(request.headers.get("content-type", "")):
             raise _no_object(body)
+        with contextlib.suppress(json.JSONDecodeError):  # the framework meets it again and says where
+            content = parse(body)
+            if content is not None and not isinstance(content, dict):
+                raise _no_object(content)
         return reading
 
     async def json(self) -> Any:
-        content = await super().json()
-        if content is None:
-            return {}
-        if not isinstance(content, dict):
-            raise _no_object(content)
-        return _given(content, self._optional)
+        return _given(await super().json() or {}, self._optional)
 
 
 def _no_object(content: Any) -> RequestValidationError:

@@ -3,7 +3,9 @@
 Order, outside in: CSRF, CORS, authentication, version and body rules, compression, route (spec/api 4).
 """
 
+import asyncio
 import base64
+import contextlib
 import hmac
 import re
 from collections.abc import Awaitable, Callable
@@ -13,13 +15,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sempre.db.errors import DatabaseUnavailable
+from sempre.server.errors import unavailable
 from sempre.server.responses import JSON
 
 __all__ = ["AuthMiddleware", "BodyRulesMiddleware", "CsrfMiddleware", "VersionMiddleware"]
 
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
 _OLDEST_VERSION = (0, 8, 0)
+
+_MOST_DISCARDED_BYTES = 256 * 1024 * 1024
+_LONGEST_DISCARDING_SECONDS = 10.0
 
 TokenCheck = Callable[[Any, str, str], Awaitable[bool]]
 
@@ -45,7 +52,11 @@ class CsrfMiddleware:
             return JSON({"detail": "Missing CSRF token."}, 403)
         if client is None:
             return JSON({"detail": "Missing client identifier."}, 403)
-        if not await self.check(state, token, client):
+        try:
+            known = await self.check(state, token, client)
+        except DatabaseUnavailable:
+            return unavailable()
+        if not known:
             return JSON(
                 {"detail": "Invalid CSRF token or client identifier."}, 403, {"Access-Control-Allow-Origin": "*"}
             )
@@ -152,8 +163,23 @@ class BodyRulesMiddleware:
                 await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "expect" not in Headers(scope=scope):
+            await _discard(receive)
         detail = f"The request body is larger than {self.max_size} bytes."
         await JSON({"detail": detail}, 413, {"Connection": "close"})(scope, receive, send)
+
+
+async def _discard(receive: Receive) -> None:
+    """Take what the client is still sending: it reads no answer before, and a connection closed with unread data on it
+    takes the answer along."""
+    seen = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST_DISCARDING_SECONDS):
+            while seen < _MOST_DISCARDED_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+                seen += len(message.get("body", b""))
 
 
 class _TooLarge(Exception):

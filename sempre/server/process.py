@@ -12,11 +12,13 @@ import gc
 import importlib
 import importlib.util
 import logging
+import math
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +33,7 @@ STARTUP_FAILED = 3
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FALLBACK_WEBSOCKETS = "websockets-sansio"
 _EMBEDDED_WATCH_SECONDS = 1.0
+_ONE_REQUEST_SECONDS = 0.5
 
 
 class ListenError(RuntimeError):
@@ -225,11 +228,24 @@ class _Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def _handling_signals(handler: Callable[[], None]) -> Iterator[None]:
-    """Call `handler` on each stop signal that this process does not ignore (children of a supervisor ignore SIGINT)."""
+    """Call `handler` when a stop signal asks to, unless this process ignores it (children of a supervisor: SIGINT).
+
+    Service managers signal every process of a group, and our supervisor passes its signal on besides: what comes in
+    one moment is one request to stop, and must not be taken for the impatience of a second one.
+    """
     loop = asyncio.get_running_loop()
+    last = -math.inf
+
+    def asked() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _ONE_REQUEST_SECONDS:
+            last = now
+            handler()
+
     handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in handled:
-        loop.add_signal_handler(number, handler)
+        loop.add_signal_handler(number, asked)
     try:
         yield
     finally:

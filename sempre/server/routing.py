@@ -15,8 +15,11 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from sempre.server.bodies import BodyRoute
+from sempre.server.responses import JSON
 
 __all__ = ["PathIndex", "Room", "add_rooms", "index_paths"]
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class Room(APIRouter):
@@ -64,7 +67,20 @@ class PathIndex:
                     scope.update(child_scope)
                     await route.handle(scope, receive, send)
                     return
+            if allowed := self._methods(scope, segments):
+                headers = {"Allow": ", ".join(allowed)}
+                await JSON({"detail": "Method Not Allowed"}, 405, headers)(scope, receive, send)
+                return
         await self._router.app(scope, receive, send)
+
+    def _methods(self, scope: Scope, segments: list[str]) -> list[str]:
+        """The methods under which the path is known, sorted; the router would name those of one route only."""
+        return [
+            method
+            for method in _METHODS
+            for route in self._index().get((method, len(segments), self._resource(segments)), ())
+            if route.matches(scope)[0] is not Match.NONE
+        ]
 
     def _index(self) -> dict[tuple[str, int, str], list[APIRoute]]:
         if self._routes is None:

@@ -16,8 +16,8 @@ __all__ = ["DEFAULT_WORKSPACE", "Client", "Scope", "ScopeDep", "request_scope", 
 
 DEFAULT_WORKSPACE = UUID(int=0)
 
-_USER_AGENT = re.compile(r"prefect/(\d+)\.(\d+)\.(\d+)((?:[a-z.+0-9]+)?) \(API \S+\)")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_USER_AGENT = re.compile(r"prefect/([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})((?:[a-z.+0-9]+)?) \(API \S+\)")
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
 
 Version = tuple[int, int, int]
 

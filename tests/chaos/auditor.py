@@ -74,19 +74,24 @@ def settled(database: Database) -> bool:
 
 
 async def _audit(database: Database, entries: Entries, exact_versions: bool) -> Report:
-    report = Report()
     connection = await asyncpg.connect(database.url)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            report.figures.update(dict(await connection.fetch(queries.FIGURES)))
-            for check, sql in queries.ALWAYS.items():
-                report.add(check, _rows(await connection.fetch(sql)))
-            if exact_versions:
-                report.add("version does not count the states", _rows(await connection.fetch(queries.VERSIONS)))
-            await _compare(connection, entries, report)
-            await _schedules(connection, entries, report)
+            return await examine(connection, entries, exact_versions=exact_versions)
     finally:
         await connection.close()
+
+
+async def examine(connection: Any, entries: Entries, *, exact_versions: bool = True) -> Report:
+    """The same on an open connection, in the caller's transaction."""
+    report = Report()
+    report.figures.update(dict(await connection.fetch(queries.FIGURES)))
+    for check, sql in queries.ALWAYS.items():
+        report.add(check, _rows(await connection.fetch(sql)))
+    if exact_versions:
+        report.add("version does not count the states", _rows(await connection.fetch(queries.VERSIONS)))
+    await _compare(connection, entries, report)
+    await _schedules(connection, entries, report)
     return report
 
 

@@ -26,7 +26,9 @@ class Faults:
         seeds = draw.random(), draw.random()
         self._hands = [
             threading.Thread(target=self._hand, args=("api", self._api, random.Random(seeds[0])), daemon=True),
-            threading.Thread(target=self._hand, args=("services", self._services, random.Random(seeds[1])), daemon=True),
+            threading.Thread(
+                target=self._hand, args=("services", self._services, random.Random(seeds[1])), daemon=True
+            ),
         ]
 
     def start(self) -> Faults:

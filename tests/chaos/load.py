@@ -7,7 +7,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -126,7 +126,9 @@ class Load:
             self.api.ledger.write("task", id=task_id)
         messages = [f"{run_id} line {number}" for number in range(2)]
         stamp = datetime.now(UTC).isoformat()
-        lines = [{"name": "chaos", "level": 20, "message": m, "timestamp": stamp, "flow_run_id": run_id} for m in messages]
+        lines = [
+            {"name": "chaos", "level": 20, "message": m, "timestamp": stamp, "flow_run_id": run_id} for m in messages
+        ]
         await self.api.post("/logs/", lines)
         for message in messages:
             self.api.ledger.write("log", message=message)
@@ -190,9 +192,7 @@ class Load:
 
     async def _take(self) -> str | None:
         body = {"slots": 1, "names": [LEASES], "mode": "concurrency", "lease_duration": LEASE_SECONDS}
-        answer = await self.api.post(
-            "/v2/concurrency_limits/increment-with-lease", body, expected=frozenset({423})
-        )
+        answer = await self.api.post("/v2/concurrency_limits/increment-with-lease", body, expected=frozenset({423}))
         if answer.status_code == 423:
             await pause(min(float(answer.headers["Retry-After"]), 1.0), self.stopping)
             return None
@@ -213,7 +213,8 @@ class BackgroundLoad:
         *,
         timeout: float = REQUEST_SECONDS,
     ) -> None:
-        self._make = lambda: Load(Api(url, ledger, watch, timeout=timeout), shape, draw)
+        # Called in the thread: what it makes belongs to the thread's event loop.
+        self._make: Callable[[], Load] = lambda: Load(Api(url, ledger, watch, timeout=timeout), shape, draw)
         self._thread = threading.Thread(target=self._main, name="load", daemon=True)
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -228,7 +229,8 @@ class BackgroundLoad:
 
     def finish(self, timeout: float) -> Load:
         """Ask it to end, wait until what is under way has ended, and return it."""
-        assert self.load and self._loop
+        assert self.load is not None
+        assert self._loop is not None
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self.load.stopping.set)
         self._thread.join(timeout)

@@ -46,6 +46,6 @@ class Solo:
         return self.client.start_script("burst.py", str(ledger), str(rounds))
 
     def start_witness(self, ledger: Path) -> ManagedProcess:
-        argv = [sys.executable, "-m", "tests.chaos.witness", self.server.api_url, ledger]
+        argv: list[str | Path] = [sys.executable, "-m", "tests.chaos.witness", self.server.api_url, ledger]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         return ManagedProcess.start(f"witness-{ledger.stem}", argv, log_dir=self.workdir, env=env)

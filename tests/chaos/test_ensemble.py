@@ -21,7 +21,7 @@ from tests.support.wait import eventually
 
 pytestmark = pytest.mark.chaos
 
-SECONDS = either(75, 240)
+SECONDS = either(55, 240)
 SHAPE = Shape(minutely=50, frequent=6, runners=2, contenders=20, slots=3, takers=8, abandoned=2)
 ENVIRONMENT = {
     # Every replica runs every round: nothing but the database keeps them apart.
@@ -86,10 +86,14 @@ def test_nothing_is_lost_and_nothing_happens_twice(battered: Ensemble, database:
         done = load.finish(120)
     eventually(lambda: settled(database), "the recorder has read the whole log", 30)
     abandoned = ledger.entries().values("abandoned")
-    eventually(lambda: not database.fetch(LEASES_STILL_THERE, abandoned), "abandoned leases expire and are collected", 60)
+    eventually(
+        lambda: not database.fetch(LEASES_STILL_THERE, abandoned), "abandoned leases expire and are collected", 60
+    )
     report = audit(database, ledger.entries())
     say(f"ensemble: {dict(faults.counts)}; answers {dict(done.api.statuses)}; ledger {ledger.entries().figures()}")
     say(f"ensemble: slots at once {done.slots.most} of {SHAPE.slots}, leases at once {done.leases.most} of 4; {report}")
+    strikes = {f"{side} {fault}" for side in ("api", "services") for fault in ("kill -9", "freeze")}
+    assert strikes <= faults.counts.keys(), f"not every fault happened: {faults.counts}"
     assert sampler.samples > 10
     assert not sampler.over, "more live slots than the limit"
     assert done.slots.most <= SHAPE.slots, f"runs of {LIMITED} at once"

@@ -165,6 +165,8 @@ class _Run:
             self.report.left_out += 1
             return
         self.report.sent += 1
+        if record["path"].startswith(SCHEMA_LOOKUP) and expected[0] == 200:
+            self.register_schema(expected[1])
         deadline = time.monotonic() + (self.replayer.patience if reads(record) else 0)
         while True:
             ids = self.replayer.ids.copy()
@@ -184,6 +186,17 @@ class _Run:
         self.replayer.ids.known.update(ids.known)
         for what in differences:
             self.differ(record, what)
+
+    def register_schema(self, schema: Any) -> None:
+        """Tell the server of a block's schema that the recorded one knew beforehand, as a client would."""
+        told = [record["resp_body"] for record in self.trace.records if record.get("path") == "/api/block_schemas/"]
+        if any(answer["checksum"] == schema["checksum"] for answer in told):
+            return
+        slug = schema["block_type"]["slug"]
+        block_type = self.replayer.http.get(f"/api/block_types/slug/{slug}").json()
+        told_of = {key: schema[key] for key in ("fields", "capabilities", "version")}
+        body = {**told_of, "block_type_id": block_type["id"]}
+        self.replayer.http.post("/api/block_schemas/", json=body).raise_for_status()
 
     def request(self, record: Record) -> httpx.Response:
         headers = {name: value for name, value in record["req_headers"].items() if name.lower() not in NOT_RESENT}
@@ -233,6 +246,8 @@ class _Run:
         for what in comparison.found:
             self.differ(record, f"worker channel {what}")
 
+
+SCHEMA_LOOKUP = "/api/block_schemas/checksum/"
 
 SOCKETS = ("/events/in", "/workers/connect")
 """Websockets whose client side is replayed. Subscriptions are not: what they deliver depends on time alone."""

@@ -106,9 +106,7 @@ async def delete(transaction: Executor, workspace_id: UUID, deployment_id: UUID,
     return status != "DELETE 0"
 
 
-async def apply_plan(
-    transaction: Executor, workspace_id: UUID, deployment_id: UUID, plan: SchedulePlan
-) -> bool:
+async def apply_plan(transaction: Executor, workspace_id: UUID, deployment_id: UUID, plan: SchedulePlan) -> bool:
     """Carry out a plan; ``False`` if a schedule it was made for is gone."""
     if plan.replace_all:
         await transaction.execute("DELETE FROM deployment_schedule WHERE deployment_id = $1", deployment_id)
@@ -119,9 +117,7 @@ async def apply_plan(
     return True
 
 
-async def delete_late_runs(
-    transaction: Executor, workspace_id: UUID, deployment_id: UUID, schedule_id: UUID
-) -> None:
+async def delete_late_runs(transaction: Executor, workspace_id: UUID, deployment_id: UUID, schedule_id: UUID) -> None:
     """Delete the runs of one schedule that never started, those whose time has passed included."""
     await transaction.execute(
         """

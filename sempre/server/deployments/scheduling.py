@@ -206,9 +206,7 @@ def _missing(
 def _dates(schedule: Record, begin: datetime, bounds: Bounds) -> Iterator[_Planned]:
     known = frozenset(schedule["known"])
     max_runs = min(bounds.max_runs, MAX_OCCURRENCES)
-    dates = planned(
-        from_json(schedule["schedule"]), begin, bounds.min_runs, max_runs, bounds.min_time, bounds.max_time
-    )
+    dates = planned(from_json(schedule["schedule"]), begin, bounds.min_runs, max_runs, bounds.min_time, bounds.max_time)
     for date in dates:
         key = idempotency_key(schedule["deployment_id"], schedule["schedule_id"], date)
         if key not in known:

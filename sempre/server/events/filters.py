@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, any_, column, false, func, literal, not_, or_, select, true
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 from sempre.core import text_search
 from sempre.core.event_patterns import is_negated, to_like, to_like_prefix
@@ -22,11 +22,14 @@ from sempre.schemas.filters.events import (
     EventResourceFilter,
 )
 from sempre.schemas.resources import ID, ROLE, ResourceSpecification
-from sempre.server.filters.conditions import Condition, among
+from sempre.server.filters.conditions import Condition, among, array_of, check_number
 
 __all__ = ["event_conditions"]
 
 _c = event.c
+
+_FEW = 10
+_MOST_CRITERIA = 500  # that are a piece of SQL each
 
 
 def event_conditions(filter: EventFilter, workspace_id: UUID) -> Condition:
@@ -60,13 +63,13 @@ def _each(given: Any) -> list[Any]:
 
 def _names(names: EventNameFilter) -> Iterator[Condition]:
     if names.prefix:
-        yield or_(*(_c.event.like(to_like_prefix(prefix)) for prefix in names.prefix))
-    for prefix in names.exclude_prefix or ():
-        yield _c.event.not_like(to_like_prefix(prefix))
+        yield _starts_with_any(_c.event, names.prefix)
+    if names.exclude_prefix:
+        yield not_(_starts_with_any(_c.event, names.exclude_prefix))
     if names.name:
         yield from among(_c.event, names.name)
     if names.exclude_name:
-        yield not_(_c.event == any_(_texts(names.exclude_name)))
+        yield not_(_c.event == any_(array_of(names.exclude_name)))
 
 
 def _primary(wanted: EventResourceFilter) -> Iterator[Condition]:
@@ -80,16 +83,17 @@ def _primary(wanted: EventResourceFilter) -> Iterator[Condition]:
 def _related(wanted: EventRelatedFilter) -> Iterator[Condition]:
     """One related resource meets all of it. The primary one is looked at too if roles are asked for: its role is ""."""
     if wanted.id:
-        yield _c.resource_ids.overlap(_texts(wanted.id))
+        yield _c.resource_ids.overlap(array_of(wanted.id))
     if wanted.resources_in_roles:
-        yield _c.resource_ids.overlap(_texts([id for id, _ in wanted.resources_in_roles]))
+        yield _c.resource_ids.overlap(array_of([id for id, _ in wanted.resources_in_roles]))
 
     def criteria(labels: ColumnElement[Any], role: ColumnElement[Any]) -> Iterator[Condition]:
         if wanted.id:
             yield from among(_label(labels, ID), wanted.id)
         if wanted.role:
-            yield role == any_(_texts(wanted.role))
+            yield role == any_(array_of(wanted.role))
         if wanted.resources_in_roles:
+            check_number(wanted.resources_in_roles, _MOST_CRITERIA)
             yield or_(*(and_(_label(labels, ID) == id, role == r) for id, r in wanted.resources_in_roles))
         yield from _labels(labels, wanted.labels, role)
 
@@ -106,7 +110,7 @@ def _related(wanted: EventRelatedFilter) -> Iterator[Condition]:
 def _any_resource(wanted: EventAnyResourceFilter) -> Iterator[Condition]:
     """The primary resource or one related resource meets all of it."""
     if wanted.id:
-        yield _c.resource_ids.overlap(_texts(wanted.id))
+        yield _c.resource_ids.overlap(array_of(wanted.id))
         if not wanted.id_prefix and not wanted.labels:
             return
 
@@ -147,7 +151,9 @@ def _labels(
     labels: ColumnElement[Any], wanted: ResourceSpecification | None, role: ColumnElement[Any] | None = None
 ) -> Iterator[Condition]:
     """The labels of a specification. With ``role`` given, the role is compared as it stands, without globs."""
-    for name, patterns in (wanted.patterns() if wanted else {}).items():
+    named = wanted.patterns() if wanted else {}
+    check_number([pattern for patterns in named.values() for pattern in patterns], _MOST_CRITERIA)
+    for name, patterns in named.items():
         if name == ROLE and role is not None:
             yield or_(false(), *(role != p[1:] if is_negated(p) else role == p for p in patterns))
         else:
@@ -164,7 +170,10 @@ def _matches(value: ColumnElement[Any], pattern: str) -> Condition:
 
 
 def _starts_with_any(text: ColumnElement[Any], prefixes: Sequence[str]) -> Condition:
-    return or_(*(text.like(to_like_prefix(prefix)) for prefix in prefixes))
+    patterns = [to_like_prefix(prefix) for prefix in prefixes]
+    if len(patterns) > _FEW:
+        return text.like(any_(array_of(patterns)))
+    return or_(*(text.like(pattern) for pattern in patterns))  # which indexes know, as they do not know arrays
 
 
 def _text(query: str) -> Iterator[Condition]:
@@ -183,7 +192,3 @@ def _text(query: str) -> Iterator[Condition]:
         yield not_(contains(term))
     for term in terms.required:
         yield contains(term)
-
-
-def _texts(values: Sequence[str]) -> ColumnElement[Any]:
-    return literal(list(values), ARRAY(Text))

@@ -19,7 +19,9 @@ __all__ = [
     "MAX_VALUES",
     "Condition",
     "among",
+    "array_of",
     "before_after",
+    "check_number",
     "combined",
     "exists",
     "is_null",
@@ -42,9 +44,15 @@ def combined(operator: Operator | None, conditions: Iterable[Condition]) -> Cond
     return or_(*found) if operator is Operator.or_ else and_(*found)
 
 
-def _array(values: Sequence[Any]) -> ColumnElement[Any]:
-    if len(values) > MAX_VALUES:
-        raise Unprocessable(f"Too many values in a filter: {len(values)}; at most {MAX_VALUES} are allowed.")
+def check_number(values: Sequence[Any], most: int = MAX_VALUES) -> None:
+    """Raises Unprocessable for a list that is too long."""
+    if len(values) > most:
+        raise Unprocessable(f"Too many values in a filter: {len(values)}; at most {most} are allowed.")
+
+
+def array_of(values: Sequence[Any]) -> ColumnElement[Any]:
+    """The values as one parameter. Raises Unprocessable for too many."""
+    check_number(values)
     if values and isinstance(values[0], UUID):
         return literal(list(values), PG_ARRAY(Uuid))
     return literal([str(v) for v in values], PG_ARRAY(Text))
@@ -53,13 +61,13 @@ def _array(values: Sequence[Any]) -> ColumnElement[Any]:
 def among(column: ColumnElement[Any], values: Sequence[Any] | None) -> Iterable[Condition]:
     """``any_``: the column is one of the values; an empty list matches nothing."""
     if values is not None:
-        yield column == any_(_array(values)) if values else false()
+        yield column == any_(array_of(values)) if values else false()
 
 
 def not_among(column: ColumnElement[Any], values: Sequence[Any] | None) -> Iterable[Condition]:
     """``not_any_``: the column is none of the values (and not NULL); an empty list says nothing."""
     if values:
-        yield column != all_(_array(values))
+        yield column != all_(array_of(values))
 
 
 def like(column: ColumnElement[Any], text: str | None) -> Iterable[Condition]:
@@ -71,8 +79,8 @@ def like(column: ColumnElement[Any], text: str | None) -> Iterable[Condition]:
 def starts_with(column: ColumnElement[Any], prefixes: Sequence[str] | None) -> Iterable[Condition]:
     """``startswith_``: begins with one of the prefixes, ignoring case."""
     if prefixes is not None:
-        escaped = (p.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for p in prefixes)
-        yield or_(false(), *(column.ilike(f"{prefix}%") for prefix in escaped))
+        escaped = [p.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for p in prefixes]
+        yield column.ilike(any_(array_of(escaped))) if escaped else false()
 
 
 def is_null(column: ColumnElement[Any], wanted: bool | None) -> Iterable[Condition]:
@@ -93,10 +101,10 @@ def tags(column: ColumnElement[Any], wanted: Any) -> Condition:
     array = cast(Any, column)
     conditions: list[Condition] = []
     if wanted.all_:
-        conditions.append(array.contains(_array(wanted.all_)))
+        conditions.append(array.contains(array_of(wanted.all_)))
     any_of = getattr(wanted, "any_", None)
     if any_of is not None:
-        conditions.append(array.overlap(_array(any_of)) if any_of else false())
+        conditions.append(array.overlap(array_of(any_of)) if any_of else false())
     if wanted.is_null_ is not None:
         empty = column == literal([], PG_ARRAY(Text))
         conditions.append(empty if wanted.is_null_ else not_(empty))

@@ -44,7 +44,7 @@ def burst() -> int:
         futures = [step.submit(number * BURST + index) for index in range(BURST)]
         total += sum(future.result() for future in futures)
         time.sleep(1.0)
-    return total + inner(-1)
+    return total + int(inner(-1))
 
 
 if __name__ == "__main__":

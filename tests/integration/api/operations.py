@@ -85,7 +85,9 @@ class Document:
             return {name: self.sample(inner, depth + 1) for name, inner in schema.get("properties", {}).items()}
         if kind == "array":
             return [self.sample(schema.get("items", {}), depth + 1)]
-        return _BY_FORMAT.get(schema.get("format", ""), max(schema.get("minimum", 1), 1) if kind == "integer" else None) or _BY_TYPE.get(str(kind))  # fmt: skip
+        if kind == "integer":
+            return max(schema.get("minimum", 1), 1)
+        return _BY_FORMAT.get(schema.get("format", ""), _BY_TYPE.get(str(kind)))
 
 
 def leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:

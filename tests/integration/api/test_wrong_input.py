@@ -15,17 +15,18 @@ import pytest
 from sempre.server.payloads import MAX_DEPTH
 from sempre.server.services import task_run_recorder
 from sempre.server.services.registry import SERVICES
-from tests.integration.api.operations import Operation, leaves, replaced
-from tests.integration.api.world import UNKNOWN, Ledger, World
+from tests.integration.api.operations import Operation, Place, leaves, replaced
+from tests.integration.api.world import BODIES, UNKNOWN, Ledger, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JSON = {"content-type": "application/json"}
 STATUSES = {400, 403, 404, 409, 410, 413, 422, 423}
 # Wrong values of a type each. What is not refused is taken, and must then be readable.
-WRONG_TEXTS = ["", "\x00", "a\x00b", "\ud800", "x" * 10_240, "%" * 300, "a' OR '1'='1", "\\", "{{ x", '"', 5, None, {}, []]
+WRONG_TEXTS: list[Any] = ["", "\x00", "a\x00b", "x" * 10_240, "%" * 300, "a' OR '1'='1", "\\", "{{ x", 5, None, {}, []]
 WRONG_NUMBERS = [-1, 2**31, 2**63, -(2**63) - 1, 2**64, 10**30, 1e308, 5.5, "x", "", None, [], {}]
 WRONG_FLAGS = ["maybe", 2, None, [], {}]
+TOPS: list[Any] = [7, True, "text", [], {}, [{}], [None], [[]], None]
 PLAIN_WRITES = {"log", "event"}  # taken in by one request and written by a background writer, maybe during the next
 
 
@@ -60,7 +61,7 @@ def _fault(answer: httpx.Response, written: set[str]) -> str | None:
     status = answer.status_code
     if answer.is_success:
         return None
-    if status not in STATUSES:
+    if status not in STATUSES or "error parsing the body" in answer.text:
         return f"{status} {answer.text[:300]}"
     if written - PLAIN_WRITES:
         return f"{status} and yet it wrote {sorted(written)}: {answer.text[:200]}"
@@ -84,6 +85,21 @@ def sweep(world: World, ledger: Ledger) -> Sweep:
     return Sweep(world, ledger)
 
 
+class Seen:
+    """Many operations share the members of filters: how often each place was met, under any operation for a filter."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._times: Counter[tuple[str, ...]] = Counter()
+
+    def often(self, operation: Operation, place: Place) -> int:
+        shared = operation.key not in BODIES
+        member = tuple(part for part in place[-3:] if isinstance(part, str))
+        key = member if shared else (operation.key, *member)
+        self._times[key] += 1
+        return self._times[key]
+
+
 def _with_body(world: World) -> Iterator[Operation]:
     return (operation for operation in world.document.operations if operation.schema is not None)
 
@@ -93,7 +109,10 @@ async def _all_still_works(sweep: Sweep) -> None:
     scope = sweep.world.rooms.scope
     for service in SERVICES:
         try:
-            await (task_run_recorder.consumer(scope, leased=False).drain() if service.continuous else service.run(scope))
+            if service.continuous:
+                await task_run_recorder.consumer(scope, leased=False).drain()
+            else:
+                await service.run(scope)
         except Exception as error:
             sweep.faults.append(f"afterwards the service {service.name}: {error!r}"[:300])
     for operation in sweep.world.document.operations:
@@ -121,12 +140,13 @@ async def test_the_bodies_this_suite_starts_from_are_right(sweep: Sweep, world: 
 async def test_a_wrong_value_in_every_place(sweep: Sweep, world: World) -> None:
     """A hostile value in each place of each body, one at a time; what is taken must not spoil what is read."""
     choose = random.Random(7)
-    seen: Counter[tuple[str, ...]] = Counter()
+    seen = Seen(3)
     for operation in _with_body(world):
         for place, value in list(leaves(world.body(operation))):
-            member = tuple(part for part in place[-3:] if isinstance(part, str))
-            seen[member] += 1  # many operations share the members of filters
-            for wrong in _wrong(value, choose, thorough=seen[member] == 1):
+            times = seen.often(operation, place)
+            if times > seen.most:
+                continue
+            for wrong in _wrong(value, choose, thorough=times == 1):
                 body = replaced(world.body(operation), place, wrong)
                 await sweep.json(operation, f"{str(wrong)[:40]!r} at {'.'.join(map(str, place))}", body)
     await _all_still_works(sweep)
@@ -179,7 +199,7 @@ async def test_wrong_types_at_the_top(sweep: Sweep, world: World) -> None:
     for operation in _with_body(world):
         assert operation.schema is not None
         kind = operation.schema.get("type")
-        for body in (7, True, "text", [], {}, [{}], [None], [[]], None):
+        for body in TOPS:
             right = {"object": dict, "array": list, "string": str}.get(str(kind), ())
             status = await sweep.json(operation, f"the body {body!r}", body)
             if status < 300 and not isinstance(body, right) and (body is not None or operation.body_required):
@@ -189,25 +209,30 @@ async def test_wrong_types_at_the_top(sweep: Sweep, world: World) -> None:
 
 async def test_deep_values_where_any_value_is_allowed(sweep: Sweep, world: World) -> None:
     """Just within the bound, in every free place: kept, and given back by every reading."""
+    seen = Seen(1)
     for operation in _with_body(world):
-        body = world.body(operation)
-        for place, value in leaves(body):
-            for opening in ([], {}):
+        for place, value in leaves(world.body(operation)):
+            if seen.often(operation, place) > seen.most:
+                continue
+            for listed in (True, False):
                 deep: Any = value
                 for _ in range(MAX_DEPTH - len(place)):
-                    deep = [deep] if opening == [] else {"a": deep}
+                    deep = [deep] if listed else {"a": deep}
                 await sweep.json(operation, f"depth at {place}", replaced(world.body(operation), place, deep))
     await _all_still_works(sweep)
     sweep.done()
 
 
 async def test_unknown_keys_and_missing_ones(sweep: Sweep, world: World) -> None:
+    seen = Seen(4)
     for operation in _with_body(world):
         body = world.body(operation)
         if not isinstance(body, dict):
             continue
         await sweep.json(operation, "an unknown key", {**body, "no_such_key": 1, "\x00": {"a": "\x00"}})
         for key in body:
+            if seen.often(operation, (key,)) > seen.most:
+                continue
             await sweep.json(operation, f"no {key}", {k: v for k, v in world.body(operation).items() if k != key})
             await sweep.json(operation, f"a null {key}", {**world.body(operation), key: None})
     await _all_still_works(sweep)
@@ -215,7 +240,7 @@ async def test_unknown_keys_and_missing_ones(sweep: Sweep, world: World) -> None
 
 
 async def test_unknown_ids_and_hostile_names_in_paths(sweep: Sweep, world: World) -> None:
-    texts = [UNKNOWN, "no-such-name", "%00", "a%00b", "%ED%A0%80", "%FF", "x" * 5_000, "..", "%2e%2e", "%", "%25",
+    texts = [UNKNOWN, "no-such-name", "%00", "a%00b", "%ED%A0%80", "%FF", "x" * 5_000, "%2e%2e", "%", "%25",
              "a%20b", "%F0%9F%98%80", "'", "{{x}}", "0", "-1"]  # fmt: skip
     for operation in world.document.operations:
         for name in operation.path_names:
@@ -251,7 +276,7 @@ async def test_hostile_headers(sweep: Sweep, world: World) -> None:
         [("accept-encoding", "gzip;q=x"), ("accept", "\xff")],
         [("content-type", "application/json; charset=utf-16")],
     ]
-    for operation in world.document.operations:
+    for operation in world.document.operations[::4]:
         content = None if operation.schema is None else json.dumps(world.body(operation)).encode()
         for sent in headers:
             raw = [(name.encode(), value.encode("latin-1")) for name, value in (*JSON.items(), *sent)]
@@ -263,13 +288,15 @@ async def test_hostile_headers(sweep: Sweep, world: World) -> None:
 async def test_ten_thousand_ids_in_every_list(sweep: Sweep, world: World) -> None:
     """Each list of ids or names that a body may hold, at once and long."""
     many_ids = [str(UUID(int=n)) for n in range(10_001)]
+    seen = Seen(1)
     for operation in _with_body(world):
         body = world.body(operation)
         ids = [place for place, value in leaves(body) if place and isinstance(place[-1], int) and value == UNKNOWN]
         names = [place for place, _ in leaves(body) if place[-1:] == (0,) and place not in ids]
         for places, many in ((ids, many_ids), (names, [f"n{n}" for n in range(10_001)])):
-            for place in places[:1]:
-                await sweep.json(operation, f"10,001 values at {place[:-1]}", replaced(body, place[:-1], many))
+            for place in places:
+                if seen.often(operation, place) <= seen.most:
+                    await sweep.json(operation, f"10,001 at {place[:-1]}", replaced(body, place[:-1], many))
     sweep.done()
 
 

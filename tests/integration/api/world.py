@@ -256,8 +256,8 @@ class World:
             if name == "id":
                 seed = _BY_ROOM[room]
             elif name == "name":
-                seed = {"flows": "flow_name", "variables": "variable_name", "work_queues": "queue_name"}.get(room, "pool")
-                seed = "queue_name" if "/queues/" in operation.path else seed
+                named = {"flows": "flow_name", "variables": "variable_name", "work_queues": "queue_name"}
+                seed = "queue_name" if "/queues/" in operation.path else named.get(room, "pool")
             else:
                 seed = _BY_NAME[name]
             values[name] = instead.get(name, self.seeds[seed])

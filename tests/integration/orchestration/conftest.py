@@ -49,14 +49,10 @@ class Api(RunsApi):
         return int((await self.get(f"/v2/concurrency_limits/{limit['id']}"))["active_slots"])
 
     async def expire(self, run: Json) -> None:
-        """Let the time of the slots that the run holds run out."""
-        await self.scope.db.execute(
-            "UPDATE concurrency_lease SET expires_at = now() - interval '1 second' WHERE holder_id = $1::uuid",
-            run["id"],
-        )
-        await self.scope.db.execute(
-            "UPDATE concurrency_slot SET expires_at = now() - interval '1 second' WHERE run_id = $1::uuid", run["id"]
-        )
+        """Let the time of the slots that the run holds run out, if it is bounded."""
+        past = "SET expires_at = now() - interval '1 second' WHERE expires_at IS NOT NULL"
+        await self.scope.db.execute(f"UPDATE concurrency_slot {past} AND run_id = $1::uuid", run["id"])
+        await self.scope.db.execute(f"UPDATE concurrency_lease {past} AND holder_id = $1::uuid", run["id"])
 
 
 def lease_of(outcome: Json) -> str:

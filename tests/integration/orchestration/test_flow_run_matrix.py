@@ -53,9 +53,7 @@ REASONS = {
 
 async def check(api: Api, old: str, new: str, expected: str, *, force: bool = False, **fields: Any) -> None:
     run = await api.flow_run(old, **fields)
-    response = await api.client.post(
-        f"/flow_runs/{run['id']}/set_state", json={"state": {"type": new}, "force": force}
-    )
+    response = await api.client.post(f"/flow_runs/{run['id']}/set_state", json={"state": {"type": new}, "force": force})
     answer = response.json()
     replaced = expected.partition(">")[2]
     status = {"A": "ACCEPT", "R": "REJECT"}.get(expected[0], "?") if expected != "Ab" else "ABORT"

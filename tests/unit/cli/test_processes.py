@@ -172,8 +172,26 @@ def test_drain_keeps_serving_for_a_while(env: dict[str, str]) -> None:
         wait_until(lambda: answers(port), "the API answers")
         process.terminate()
         wait_until(lambda: get(port, "facts")["draining"], "the application knows that it drains")
-        process.terminate()  # the second signal does not wait
+
+        def ended_at_once() -> bool:
+            process.terminate()  # the second signal does not wait; one in the same moment is the first one's echo
+            return process.poll() is not None
+
+        wait_until(ended_at_once, "the end of an impatient stop")
+        assert process.returncode in (0, 1, -signal.SIGTERM)  # it was asked more than once on its way out
+
+
+def test_a_stop_signal_that_comes_twice_at_once_is_one(env: dict[str, str]) -> None:
+    port = free_port()
+    env = {**env, "SEMPRE_SERVER_API_SHUTDOWN_DRAIN_SECONDS": "1"}
+    with sempre(env, "server", "start", "--port", str(port)) as process:
+        wait_until(lambda: answers(port), "the API answers")
+        began = time.monotonic()
+        process.terminate()
+        wait_until(lambda: get(port, "facts")["draining"], "the application knows that it drains")
+        process.terminate()
         ended(process, 0)
+        assert time.monotonic() - began >= 1
 
 
 def test_a_failed_start_up_ends_with_3(env: dict[str, str]) -> None:

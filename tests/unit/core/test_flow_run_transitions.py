@@ -35,11 +35,10 @@ PLAIN = {
     "CRASHED": "Ab A  A  Ab Ab A  A  Ab A",
     "CANCELLED": "Ab Ab A  Ab Ab A  A  Ab A",
 }
-# A finished run of a deployment is not claimed again by a worker that saw it waiting: here the reference accepts.
 DEPLOYED = PLAIN | {
-    "COMPLETED": "A  Ab A  Ab Ab A  A  Ab A",
-    "FAILED": "A  Ab A  Ab Ab A  A  Ab A",
-    "CRASHED": "A  Ab A  Ab Ab A  A  Ab A",
+    "COMPLETED": "A  A  A  Ab Ab A  A  Ab A",
+    "FAILED": "A  A  A  Ab Ab A  A  Ab A",
+    "CRASHED": "A  A  A  Ab Ab A  A  Ab A",
     "CANCELLED": "A  Ab A  Ab Ab A  A  Ab A",
 }
 FORCED = dict.fromkeys(PLAIN, "A A A A A A A A A") | {"SCHEDULED": "A A A A C A A A A"}
@@ -102,6 +101,16 @@ def test_a_proposal_that_arrives_late_does_not_revive_a_finished_run() -> None:
     facts = FlowRunFacts(transitions_made=frozenset({str(transition)}))
     assert outcome(decide_flow_run(run, propose(T.RUNNING, transition_id=transition), facts, inputs())) == "R0"
     assert outcome(decide_flow_run(run, propose(T.RUNNING, transition_id=uid()), facts, inputs())) == "A"
+
+
+@pytest.mark.parametrize("ended", [T.COMPLETED, T.FAILED, T.CRASHED])
+def test_a_worker_that_saw_a_run_waiting_does_not_run_it_again(ended: T) -> None:
+    """Here the reference accepts; whoever wants the run again schedules it."""
+    run = FlowRun(uid(), state(ended), deployment_id=uid(), run_count=1)
+    assert outcome(decide_flow_run(run, propose(T.PENDING), FlowRunFacts(), inputs())) == "Ab"
+    assert outcome(decide_flow_run(run, propose(T.SCHEDULED), FlowRunFacts(), inputs())) == "A"
+    never_run = FlowRun(uid(), state(ended), deployment_id=uid())
+    assert outcome(decide_flow_run(never_run, propose(T.PENDING), FlowRunFacts(), inputs())) == "A"
 
 
 def test_a_substituted_state_carries_the_transition_id_too() -> None:
