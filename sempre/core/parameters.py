@@ -1,5 +1,6 @@
 """Parameters and job variables against JSON schemas (draft 2020-12)."""
 
+import ast
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -199,9 +200,9 @@ def validation_errors(schema: Mapping[str, Any], values: Any) -> list[Any]:
     problems = dict(_problems(values, ()))
     if () in problems:
         return [problems[()]]
-    tree: list[Any] = []
+    tree = _Tree()
     for path, message in problems.items():
-        _plant(tree, path, message)
+        tree.plant(path, message)
     try:
         errors = _errors(_plain(values), prepared)
     except InvalidValue as error:  # a reference that leads nowhere: the schema is at fault, not the values
@@ -209,11 +210,15 @@ def validation_errors(schema: Mapping[str, Any], values: Any) -> list[Any]:
     for found in errors:
         path = tuple(found.absolute_path)
         if found.validator == "required":
-            missing = [name for name in found.validator_value if found.message.startswith(f"{name!r} is a required")]
-            path = (*path, *missing[:1])
-        if not any(path[: len(hidden)] == hidden for hidden in problems):
-            _plant(tree, path, found.message)
-    return tree
+            path = (*path, _missing(found.message))
+        if not any(path[:length] in problems for length in range(len(path) + 1)):
+            tree.plant(path, found.message)
+    return tree.errors
+
+
+def _missing(message: str) -> str:
+    """The name of the property that is not there: an error carries it in its message alone."""
+    return str(ast.literal_eval(message.removesuffix(" is a required property")))
 
 
 def _problems(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -237,22 +242,25 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _plant(tree: list[Any], path: tuple[str | int, ...], message: str) -> None:
-    """Hang a message at its path: branches are shared, each leaf is its own."""
-    for depth, part in enumerate(path):
-        kind = "index" if isinstance(part, int) else "property"
-        last = depth == len(path) - 1
-        branch = next(
-            (node for node in tree if not last and isinstance(node, dict) and node.get(kind, _NOTHING) == part), None
-        )
-        if branch is None:
-            branch = {kind: part, "errors": []}
-            tree.append(branch)
-        tree = branch["errors"]
-    tree.append(message)
+class _Tree:
+    """Messages at their paths: branches are shared, each leaf is its own. Hanging one up takes the same time always."""
 
+    def __init__(self) -> None:
+        self.errors: list[Any] = []
+        self._branches: dict[tuple[str | int, ...], list[Any]] = {(): self.errors}
 
-_NOTHING = object()
+    def plant(self, path: tuple[str | int, ...], message: str) -> None:
+        errors = self.errors
+        for depth, part in enumerate(path, start=1):
+            branch = path[:depth]
+            if depth == len(path) or branch not in self._branches:
+                node: dict[str, Any] = {"index" if isinstance(part, int) else "property": part, "errors": []}
+                errors.append(node)
+                errors = node["errors"]
+                self._branches.setdefault(branch, errors)
+            else:
+                errors = self._branches[branch]
+        errors.append(message)
 
 
 def block_references(variables_schema: Mapping[str, Any]) -> dict[str, str]:

@@ -152,8 +152,8 @@ def _check_size(value: int) -> int:
 
 # Numbers that the server reckons with for many objects at once: none may be so large that the sum of a few overflows.
 Integer = Annotated[int, AfterValidator(_check_size)]
-NonNegativeInteger = Annotated[Integer, Field(ge=0)]
-PositiveInteger = Annotated[Integer, Field(gt=0)]
+NonNegativeInteger = Annotated[int, Field(ge=0), AfterValidator(_check_size)]
+PositiveInteger = Annotated[int, Field(gt=0), AfterValidator(_check_size)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 JsonObject = dict[str, Any]
 

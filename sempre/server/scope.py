@@ -29,15 +29,17 @@ class Client:
     version: Version | None = None  # of a stock client, from its User-Agent
     version_text: str | None = None
     api_version: Version | None = None  # None = newest
+    is_worker: bool = False
 
     @classmethod
-    def of(cls, user_agent: str | None, api_version: str | None) -> "Client":
+    def of(cls, user_agent: str | None, api_version: str | None, worker_name: str | None = None) -> "Client":
         version = version_text = None
         if user_agent and (match := _USER_AGENT.fullmatch(user_agent)):
             version = (int(match[1]), int(match[2]), int(match[3]))
             version_text = f"{match[1]}.{match[2]}.{match[3]}{match[4]}"
         asked = _VERSION.fullmatch(api_version) if api_version else None
-        return cls(version, version_text, (int(asked[1]), int(asked[2]), int(asked[3])) if asked else None)
+        newest_or_asked = (int(asked[1]), int(asked[2]), int(asked[3])) if asked else None
+        return cls(version, version_text, newest_or_asked, worker_name is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def scope_of(app_state: Any) -> Scope:
 async def request_scope(request: Request) -> Scope:
     base: Scope = request.app.state.scope
     headers = request.headers
-    client = Client.of(headers.get("user-agent"), headers.get("x-prefect-api-version"))
+    client = Client.of(
+        headers.get("user-agent"), headers.get("x-prefect-api-version"), headers.get("x-prefect-worker-name")
+    )
     return Scope(base.db, base.settings, base.doorbell, base.workspace_id, client, base.recall)
 
 

@@ -15,7 +15,7 @@ import httpx
 from tests.chaos.ledger import Ledger
 
 RETRIED = frozenset({408, 429, 502, 503})
-HEADERS = {"User-Agent": "prefect/3.8.8 (API 0.8.4)", "X-PREFECT-API-VERSION": "0.8.4"}
+HEADERS = {"User-Agent": "prefect/3.8.8 (API 0.8.4)", "X-PREFECT-API-VERSION": "0.8.4", "X-Prefect-Worker-Name": "load"}
 # Far less than the client's 60 s: a frozen server must cost a retry, not the test.
 REQUEST_SECONDS = 6.0
 GIVE_UP_SECONDS = 90.0

@@ -55,23 +55,25 @@ def test_killed_in_the_middle_of_each_kind_of_statement(solo: Solo, commit: bool
 
 def test_killed_at_random_moments(solo: Solo, workdir: Path) -> None:
     draw = seeded("server killed")
-    rounds = int(either(8, 30))
+    rounds = int(either(8, 70))
     outages = [draw.uniform(0, 4) for _ in range(int(either(3, 8)))]
     if not SHORT:
-        outages.append(25.0)
+        outages.insert(2, 25.0)
     ledger, seen = workdir / "flow-random.jsonl", workdir / "witness-random.jsonl"
     witness = solo.start_witness(seen)
     flow = solo.start_flow(ledger, rounds)
     flow.wait_for(lambda: Entries.of(ledger).of_kind("outer"), "the flow has begun")
     for outage in outages:
         due = time.monotonic() + draw.uniform(0.2, 3)
-        flow.wait_for(lambda due=due: time.monotonic() > due, "a random moment")  # type: ignore[misc]
-        solo.kill()
-        solo.start_again(outage)
+        eventually(lambda due=due: time.monotonic() > due or not flow.running(), "a random moment")  # type: ignore[misc]
         if not flow.running():
             break
+        solo.kill()
+        solo.start_again(outage)
+    kills = len(solo.downtimes)
+    assert kills >= 2, "the flow was over before it was disturbed"
     finish(flow, FLOW_SECONDS)
-    check(solo, witness, ledger, seen, rounds, f"killed at {len(outages)} random moments")
+    check(solo, witness, ledger, seen, rounds, f"killed at {kills} random moments")
 
 
 def check(solo: Solo, witness: ManagedProcess, ledger: Path, seen: Path, rounds: int, title: str) -> None:

@@ -36,6 +36,9 @@ DELIBERATE = {
 }
 """Keys of protected block types that differ on purpose, and why."""
 
+ADDED = {"transition_id": "a state put in place of the proposed one remembers the proposal, which may be repeated"}
+"""Keys that were recorded as null and have a value on purpose, and why."""
+
 GENERATED_NAME = re.compile(r"^[a-z]+-[a-z]+$")
 HOUR = timedelta(hours=12)
 
@@ -90,7 +93,7 @@ class Comparison:
         if isinstance(recorded, dict) and recorded.get("__cut__"):
             return
         if recorded is None or actual is None:
-            if recorded is not actual and key not in NULLABLE:
+            if recorded is not actual and key not in NULLABLE and not (recorded is None and key in ADDED):
                 self.differ(path, recorded, actual)
         elif isinstance(recorded, dict) and isinstance(actual, dict):
             self._objects(recorded, actual, path)

@@ -68,8 +68,8 @@ def prevent_duplicates(context: FlowContext) -> Stop | None:
 
 def prevent_late_claim(context: FlowContext) -> Stop | None:
     """A worker that claims what it saw waiting, but another has run to its end meanwhile, must not run it again."""
-    if context.run.deployment_id is None or context.run.run_count == 0:
-        return None  # nobody polls for it, or nobody has run it
+    if not context.facts.by_worker or context.run.run_count == 0:
+        return None  # somebody else may want it run again, or nobody has run it
     return abort(f"This run is in a {context.current.type.value} state and cannot transition to a PENDING state.")
 
 

@@ -132,6 +132,7 @@ class FlowRunFacts:
     holds_slot: bool = False  # the run holds a live slot of its deployment's limit
     held_lease_id: UUID | None = None  # lease of that slot
     client_version: tuple[int, int, int] | None = None  # from the User-Agent; None = not a known client
+    by_worker: bool = False  # a worker proposes, for a run that it polled
     client_prerelease: str | None = None  # the full version text, e.g. "3.0.0rc20"
     api_version: tuple[int, int, int] | None = None  # X-PREFECT-API-VERSION; None = newest
     slot_wait_seconds: float = 30.0  # setting deployments.concurrency_slot_wait_seconds

@@ -18,9 +18,7 @@ async def delete_deployments(scope: Scope, ids: list[UUID]) -> list[UUID]:
         # The rows go first: from then on no scheduler adds runs, and those it has added are seen below.
         deleted = await queries.delete(transaction, scope.workspace_id, [row["id"] for row in rows])
         if deleted:
-            await delete_scheduled(
-                transaction, scope.workspace_id, deleted, auto_only=False, future_only=False
-            )
+            await delete_scheduled(transaction, scope.workspace_id, deleted, auto_only=False, future_only=False)
             await limits.delete_own(transaction, scope.workspace_id, deleted)
             gone = set(deleted)
             made = (deployment_event("deleted", row) for row in rows if row["id"] in gone)

@@ -59,7 +59,5 @@ def _related(row: Mapping[str, Any]) -> list[dict[str, str]]:
         if row[f"{role}_document_id"] is not None
     )
     if row["concurrency_limit_id"] is not None:
-        related.append(
-            named("concurrency-limit", "concurrency-limit", row["concurrency_limit_id"], row["limit_name"])
-        )
+        related.append(named("concurrency-limit", "concurrency-limit", row["concurrency_limit_id"], row["limit_name"]))
     return related

@@ -53,9 +53,7 @@ async def _change(scope: Scope, before: Record, body: DeploymentUpdate) -> Chang
         columns["parameters"] = await _parameters(scope, body.parameters)
     _check_parameters(before, columns)
     if body.global_concurrency_limit_id is not None:
-        check_limit(
-            await look_up(scope, limit_id=body.global_concurrency_limit_id), body.global_concurrency_limit_id
-        )
+        check_limit(await look_up(scope, limit_id=body.global_concurrency_limit_id), body.global_concurrency_limit_id)
     if "global_concurrency_limit_id" in sent:
         columns["concurrency_limit_id"] = body.global_concurrency_limit_id
     if "concurrency_options" in sent:

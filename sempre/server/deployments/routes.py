@@ -107,9 +107,7 @@ async def paginate_deployments(
     """One numbered page of the deployments that match, with their total."""
     filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
     size = lists.bounded(scope, limit)
-    rows = await queries.page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size
-    )
+    rows = await queries.page(scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size)
     total = await queries.total(scope.db, scope.workspace_id, filters)
     return JSON(lists.page_of([to_wire(row) for row in rows], total=total, limit=size, page=page))
 

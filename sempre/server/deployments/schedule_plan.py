@@ -26,13 +26,13 @@ class NewSchedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulePatch:
-    """Changes of one schedule; ``None`` = as it is. ``parameters`` are always written."""
+    """Changes of one schedule; ``None`` = as it is."""
 
     id: UUID
     schedule: dict[str, Any] | None = None
     active: bool | None = None
     max_scheduled_runs: int | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] | None = None
     slug: str | None = None
 
 
@@ -65,13 +65,13 @@ def new_schedule(sent: DeploymentScheduleCreate, now: datetime, *, keep_maximum:
 
 
 def patch_of(id: UUID, sent: DeploymentScheduleUpdate, now: datetime) -> SchedulePatch:
-    """Null clears nothing, but parameters are always the request's: left out, they become empty."""
+    """Null clears nothing. Parameters that were not sent stay: pausing a schedule must not change what it runs."""
     return SchedulePatch(
         id=id,
         schedule=stored_form(sent.schedule, now) if sent.schedule is not None else None,
         active=sent.active,
         max_scheduled_runs=sent.max_scheduled_runs,
-        parameters=sent.parameters,
+        parameters=sent.parameters if "parameters" in sent.model_fields_set else None,
         slug=sent.slug,
     )
 

@@ -79,7 +79,7 @@ async def patch(transaction: Executor, deployment_id: UUID, patches: Sequence[Sc
         UPDATE deployment_schedule s SET
             schedule = coalesce(n.schedule, s.schedule), active = coalesce(n.active, s.active),
             max_scheduled_runs = coalesce(n.max_scheduled_runs, s.max_scheduled_runs),
-            parameters = n.parameters, slug = coalesce(n.slug, s.slug),
+            parameters = coalesce(n.parameters, s.parameters), slug = coalesce(n.slug, s.slug),
             {_TOUCHED}
         FROM unnest($2::uuid[], $3::text[], $4::jsonb[], $5::bool[], $6::int[], $7::jsonb[])
             AS n(id, slug, schedule, active, max_scheduled_runs, parameters)

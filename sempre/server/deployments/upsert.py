@@ -23,9 +23,7 @@ _PLAIN = (
 )  # fmt: skip
 
 
-async def upsert(
-    scope: Scope, body: DeploymentCreate, created_by: dict[str, Any] | None
-) -> tuple[Record, bool]:
+async def upsert(scope: Scope, body: DeploymentCreate, created_by: dict[str, Any] | None) -> tuple[Record, bool]:
     """``(deployment, whether it is new)``. Two at once make one: the later of them updates what the earlier made."""
 
     async def decide() -> tuple[Record | None, Change]:

@@ -185,6 +185,7 @@ def facts_of(row: Row, scope: Scope) -> FlowRunFacts:
         limit=limit,
         holds_slot=row["holds_slot"],
         held_lease_id=row["held_lease_id"],
+        by_worker=scope.client.is_worker,
         client_version=scope.client.version,
         client_prerelease=scope.client.version_text,
         api_version=scope.client.api_version,

@@ -179,13 +179,11 @@ async def test_null_for_an_optional_parameter_is_its_absence(http: httpx.AsyncCl
         if "Body_" not in str(schema.get("title")):
             continue
         for key in set(schema.get("properties", ())) - set(schema.get("required", ())):
-            without = {k: v for k, v in world.body(operation).items() if k != key}
             if "bulk_" in operation.path and key in ("flows", "flow_runs", "deployments"):
                 continue  # would delete what there is
             path = "/api" + world.path(operation)
-            answer = await http.request(operation.method, path, json={**without, key: None})
-            same = await http.request(operation.method, path, json=without)
-            assert max(answer.status_code, same.status_code) < 300, (operation.key, key, answer.text, same.text)
+            answer = await http.request(operation.method, path, json={**world.body(operation), key: None})
+            assert answer.status_code < 300, (operation.key, key, answer.text)
             checked += 1
     assert checked > 150
 
@@ -219,6 +217,7 @@ async def test_models_forbid_what_they_do_not_know(http: httpx.AsyncClient, worl
 async def test_numbers(http: httpx.AsyncClient) -> None:
     for limit in ("5", "5.0", 5, 5.0, True):
         assert (await http.post("/api/flows/filter", json={"limit": limit})).status_code == 200, limit
+    wrong: Any
     for wrong in (5.5, "5.5", "x", [], ""):
         assert v_of(await http.post("/api/flows/filter", json={"limit": wrong}))["loc"] == ["body", "limit"]
     assert v_of(await http.post("/api/flows/filter", json={"sort": "name_asc"}))["type"] == "enum"

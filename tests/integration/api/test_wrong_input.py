@@ -23,8 +23,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 JSON = {"content-type": "application/json"}
 STATUSES = {400, 403, 404, 409, 410, 413, 422, 423}
 # Wrong values of a type each. What is not refused is taken, and must then be readable.
-WRONG_TEXTS: list[Any] = ["", "\x00", "a\x00b", "x" * 10_240, "%" * 300, "a' OR '1'='1", "\\", "{{ x", 5, None, {}, []]
-WRONG_NUMBERS = [-1, 2**31, 2**63, -(2**63) - 1, 2**64, 10**30, 1e308, 5.5, "x", "", None, [], {}]
+WRONG_TEXTS: list[Any] = ["", "\x00", "a\x00b", "x" * 10_240, "%" * 300, "a' OR '1'='1", "\\", "{{ x", 5, None, {}]
+WRONG_NUMBERS = [-1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**30, 1e308, 5.5, "x", None, []]
 WRONG_FLAGS = ["maybe", 2, None, [], {}]
 TOPS: list[Any] = [7, True, "text", [], {}, [{}], [None], [[]], None]
 PLAIN_WRITES = {"log", "event"}  # taken in by one request and written by a background writer, maybe during the next
@@ -140,7 +140,7 @@ async def test_the_bodies_this_suite_starts_from_are_right(sweep: Sweep, world: 
 async def test_a_wrong_value_in_every_place(sweep: Sweep, world: World) -> None:
     """A hostile value in each place of each body, one at a time; what is taken must not spoil what is read."""
     choose = random.Random(7)
-    seen = Seen(3)
+    seen = Seen(2)
     for operation in _with_body(world):
         for place, value in list(leaves(world.body(operation))):
             times = seen.often(operation, place)

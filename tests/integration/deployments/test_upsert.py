@@ -135,9 +135,7 @@ async def test_job_variables_must_suit_the_pool(api: Deployments) -> None:
 
 async def test_a_limit_of_its_own_comes_and_goes(api: Deployments) -> None:
     flow_id = await api.flow()
-    made = await api.deploy(
-        flow_id=flow_id, concurrency_limit=2, concurrency_options={"collision_strategy": "ENQUEUE"}
-    )
+    made = await api.deploy(flow_id=flow_id, concurrency_limit=2, concurrency_options={"collision_strategy": "ENQUEUE"})
     limit = made["global_concurrency_limit"]
     assert (limit["name"], limit["limit"], limit["active_slots"]) == (f"deployment:{made['id']}", 2, 0)
     assert limit["slot_decay_per_second"] == 0.0
@@ -176,9 +174,7 @@ async def test_a_shared_limit_is_not_the_deployments_to_change(api: Deployments)
     await api.patch(f"/deployments/{made['id']}", {"global_concurrency_limit_id": str(shared)})
     await api.delete(f"/deployments/{made['id']}")
     assert await api.scope.db.fetchval("SELECT slot_limit FROM concurrency_limit WHERE id = $1", shared) == 5
-    both = await api.deploy(
-        flow_id=flow_id, global_concurrency_limit_id=str(shared), concurrency_limit=1, status=422
-    )
+    both = await api.deploy(flow_id=flow_id, global_concurrency_limit_id=str(shared), concurrency_limit=1, status=422)
     assert "cannot have both" in both["exception_detail"][0]["msg"]
 
 

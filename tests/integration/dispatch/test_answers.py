@@ -152,7 +152,8 @@ async def test_bodies_that_are_refused(rooms: Rooms) -> None:
     made = await rooms.post("/deployments/", {**lenient, **old_keys}, 201)
     assert made["parameters"] == {"a": {"__prefect_kind": "json"}}
     assert made["enforce_parameter_schema"] is True
-    for unknown in ({"name": "x"}, {"flow_id": NOBODY}, {"labels": {}}):
+    changes: tuple[dict[str, Any], ...] = ({"name": "x"}, {"flow_id": NOBODY}, {"labels": {}})
+    for unknown in changes:
         await rooms.patch(f"/deployments/{made['id']}", unknown, 422)
     refused = await rooms.patch(f"/deployments/{made['id']}", {}, 409)
     assert refused["detail"].startswith("Error updating deployment: Validation failed for field 'a'. Failure reason: ")

@@ -22,6 +22,7 @@ from sempre.server.services import db_vacuum, foreman, late_runs, partition_keep
 from sempre.server.settings import load_settings
 from tests.support.database import Database, Postgres
 from tests.support.rooms import Rooms
+from tests.support.scopes import until
 
 HOURLY = {"interval": 3600, "timezone": "UTC"}
 
@@ -105,25 +106,30 @@ def empty(postgres: Postgres) -> Iterator[Database]:
 async def test_the_migration_lock_ends_with_its_transaction(empty: Database) -> None:
     """A session's lock would stay behind on the pooler's connection and lock everybody out."""
     said: list[str] = []
-    seen: list[str] = []
-    watcher = await asyncpg.connect(empty.url)
-    upgrading = asyncio.gather(*(migrate.upgrade(empty.url, tell=said.append) for _ in range(3)))
-    while not upgrading.done():
-        rows = await watcher.fetch(
-            """
-            SELECT a.state FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-            WHERE l.locktype = 'advisory' AND l.granted AND a.backend_xid IS NULL AND a.backend_xmin IS NULL
-                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            """
-        )
-        seen.extend(row["state"] for row in rows)
-        await asyncio.sleep(0)
-    await upgrading
-    assert "idle in transaction" in seen
-    assert set(seen) <= {"idle in transaction", "active", "idle in transaction (aborted)"}
-    assert sum(sentence.startswith("Applied 0001 ") for sentence in said) == 1
-    assert await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
-    await watcher.close()
+    watcher, obstacle = await asyncpg.connect(empty.url), await asyncpg.connect(empty.url)
+    try:
+        # Migrations wait for the end of this transaction before their first table.
+        await obstacle.execute("BEGIN; CREATE TABLE alembic_version (version_num text)")
+        upgrading = asyncio.gather(*(migrate.upgrade(empty.url, tell=said.append) for _ in range(3)))
+
+        async def held() -> bool:
+            state = await watcher.fetchrow(
+                """
+                SELECT a.state, a.backend_xmin IS NULL FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()
+                """
+            )
+            return state is not None and tuple(state) == ("idle in transaction", True)
+
+        await until(held, "the lock is held by a transaction that has no snapshot")
+        await until(lambda: len(said) == 2, "the others say that they wait")
+        await obstacle.execute("ROLLBACK")
+        await upgrading
+        assert sum(sentence.startswith("Applied 0001 ") for sentence in said) == 1
+        assert not await watcher.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')")
+    finally:
+        await watcher.close()
+        await obstacle.close()
 
 
 def test_what_a_migration_would_execute() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from sempre.server.deployments.readiness import Readiness
 from sempre.server.scope import Scope
 from tests.integration.runs.conftest import USER_AGENT
 from tests.integration.runs.conftest import Api as RunsApi
@@ -24,6 +26,7 @@ class Api(RunsApi):
     def __init__(self, rooms: Rooms, client: httpx.AsyncClient) -> None:
         super().__init__(client)
         self.scope: Scope = rooms.scope
+        rooms.app.state.runtime = SimpleNamespace(readiness=Readiness(rooms.scope))
         self._flow: Json | None = None
 
     async def flow(self) -> Json:

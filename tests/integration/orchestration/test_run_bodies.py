@@ -11,21 +11,26 @@ import pytest
 from sempre.server.services import db_vacuum
 from tests.integration.orchestration.conftest import Api, Json
 
-FLOW_RUN = frozenset(
+
+def _keys(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FLOW_RUN = _keys(
     """
     id created updated name flow_id state_id deployment_id deployment_version work_queue_id work_queue_name flow_version
     parameters idempotency_key context empirical_policy tags labels parent_task_run_id state_type state_name run_count
     expected_start_time next_scheduled_start_time start_time end_time total_run_time estimated_run_time
     estimated_start_time_delta auto_scheduled infrastructure_document_id infrastructure_pid created_by work_pool_id
     work_pool_name state job_variables
-    """.split()
+    """
 )
-TASK_RUN = frozenset(
+TASK_RUN = _keys(
     """
     id created updated name flow_run_id task_key dynamic_key cache_key cache_expiration task_version empirical_policy
     tags labels state_id task_inputs state_type state_name run_count flow_run_run_count expected_start_time
     next_scheduled_start_time start_time end_time total_run_time estimated_run_time estimated_start_time_delta state
-    """.split()
+    """
 )
 DETAILS: Json = {
     "flow_run_id": None, "task_run_id": None, "child_flow_run_id": None, "scheduled_time": None, "cache_key": None,

@@ -73,7 +73,7 @@ async def deployment(scope: Scope, flow_run_id: UUID, limit: int | None = None, 
             INSERT INTO deployment (id, workspace_id, name, flow_id, concurrency_limit_id, concurrency_options)
             SELECT $1, workspace_id, 'd-' || $1::uuid::text, flow_id, $3, $4 FROM flow_run WHERE id = $2
         )
-        UPDATE flow_run SET deployment_id = $1 WHERE id = $2
+        UPDATE flow_run SET deployment_id = $1, version = version + 1 WHERE id = $2
         """,
         id,
         flow_run_id,

@@ -57,9 +57,7 @@ async def deployment(scope: Scope, *values: dict[str, Any], name: str = "d", old
 
 
 async def runs_of(db: Executor, id: UUID) -> list[Record]:
-    return await db.fetch(
-        "SELECT * FROM flow_run WHERE deployment_id = $1 ORDER BY next_scheduled_start_time, id", id
-    )
+    return await db.fetch("SELECT * FROM flow_run WHERE deployment_id = $1 ORDER BY next_scheduled_start_time, id", id)
 
 
 async def consistent(scope: Scope) -> bool:

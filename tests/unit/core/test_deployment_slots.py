@@ -42,8 +42,9 @@ def test_pending_takes_a_slot_with_a_fresh_lease() -> None:
     assert decision.write.release is False
 
 
-def test_a_full_limit_puts_off() -> None:
-    decision = decide(state(T.SCHEDULED), propose(T.PENDING), limit=limit(1, 1), slot_wait_seconds=7)
+@pytest.mark.parametrize("old", [T.COMPLETED, T.FAILED, T.CRASHED, T.SCHEDULED])
+def test_a_full_limit_puts_off(old: T) -> None:
+    decision = decide(state(old), propose(T.PENDING), limit=limit(1, 1), slot_wait_seconds=7)
     assert outcome(decision) == "R>SCHEDULED"
     assert decision.reason == "Deployment concurrency limit reached."
     write = decision.write

@@ -105,12 +105,14 @@ def test_a_proposal_that_arrives_late_does_not_revive_a_finished_run() -> None:
 
 @pytest.mark.parametrize("ended", [T.COMPLETED, T.FAILED, T.CRASHED])
 def test_a_worker_that_saw_a_run_waiting_does_not_run_it_again(ended: T) -> None:
-    """Here the reference accepts; whoever wants the run again schedules it."""
+    """Whoever wants the run again schedules it, or says so as somebody else."""
     run = FlowRun(uid(), state(ended), deployment_id=uid(), run_count=1)
-    assert outcome(decide_flow_run(run, propose(T.PENDING), FlowRunFacts(), inputs())) == "Ab"
-    assert outcome(decide_flow_run(run, propose(T.SCHEDULED), FlowRunFacts(), inputs())) == "A"
+    worker = FlowRunFacts(by_worker=True)
+    assert outcome(decide_flow_run(run, propose(T.PENDING), worker, inputs())) == "Ab"
+    assert outcome(decide_flow_run(run, propose(T.SCHEDULED), worker, inputs())) == "A"
+    assert outcome(decide_flow_run(run, propose(T.PENDING), FlowRunFacts(), inputs())) == "A"
     never_run = FlowRun(uid(), state(ended), deployment_id=uid())
-    assert outcome(decide_flow_run(never_run, propose(T.PENDING), FlowRunFacts(), inputs())) == "A"
+    assert outcome(decide_flow_run(never_run, propose(T.PENDING), worker, inputs())) == "A"
 
 
 def test_a_substituted_state_carries_the_transition_id_too() -> None:
@@ -186,7 +188,7 @@ def test_a_result_is_only_overwritten_by_a_result(policy: Policy) -> None:
     assert outcome(decide_flow_run(run, propose(T.FAILED), FlowRunFacts(), inputs(), policy)) == "A"
 
 
-@pytest.mark.parametrize(("new", "retry_type"), [(T.SCHEDULED, "reschedule"), (T.RUNNING, None)])
+@pytest.mark.parametrize(("new", "retry_type"), [(T.SCHEDULED, "reschedule"), (T.PENDING, None), (T.RUNNING, None)])
 def test_running_again_starts_with_a_clean_policy(new: T, retry_type: str | None) -> None:
     policy = FlowRunPolicy(retries=2, pause_keys=("k",), resuming=True, retry_type="in_process")
     run = FlowRun(uid(), state(T.FAILED), policy, deployment_id=uid(), run_count=3, end_time=EARLIER)
@@ -199,9 +201,9 @@ def test_running_again_starts_with_a_clean_policy(new: T, retry_type: str | None
     assert forced.write.run.policy == policy
 
 
-def test_a_retry_that_is_put_off_for_a_slot_can_be_polled_again() -> None:
+def test_a_restart_that_is_put_off_for_a_slot_can_be_polled_again() -> None:
     policy = FlowRunPolicy(pause_keys=("k",), retry_type="in_process")
-    run = FlowRun(uid(), state(T.SCHEDULED, "AwaitingRetry"), policy, deployment_id=uid())
+    run = FlowRun(uid(), state(T.FAILED), policy, deployment_id=uid())
     decision = decide_flow_run(run, propose(T.PENDING), FlowRunFacts(limit=limit(1, 1)), inputs())
     assert outcome(decision) == "R>SCHEDULED"
     assert decision.write is not None
