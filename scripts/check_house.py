@@ -46,9 +46,12 @@ def check(path: Path) -> Iterator[str]:
 
 def _check_imports(path: Path, package: str, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
+        else:
+            continue
         for name in names:
             first, *rest = name.split(".")
             if first == "sempre" and rest and rest[0] in MAY_IMPORT and rest[0] not in MAY_IMPORT[package] | {package}:

@@ -13,7 +13,7 @@ from sempre.schemas.filters.flow_runs import FlowRunFilter
 from sempre.schemas.filters.flows import FlowFilter
 from sempre.schemas.filters.task_runs import TaskRunFilter
 from sempre.server.filters import resources
-from sempre.server.filters.conditions import Condition, among, combined, is_null, like, not_among
+from sempre.server.filters.conditions import Condition, among, combined, is_null, like, member, not_among
 
 __all__ = ["ArtifactFilters", "condition"]
 
@@ -49,12 +49,13 @@ def condition(filters: ArtifactFilters, table: Table, workspace_id: UUID) -> Con
 def _own(filter: ArtifactFilter | ArtifactCollectionFilter, table: FromClause) -> Iterator[Condition]:
     c = table.c
     for name, asked in filter.members():
-        yield from among(c[name], asked.any_)
+        operators = [among(c[name], asked.any_)]
         if name == "key":
-            yield from like(c.key, asked.like_)
-            yield from is_null(c.key, None if asked.exists_ is None else not asked.exists_)
+            operators.append(like(c.key, asked.like_))
+            operators.append(is_null(c.key, None if asked.exists_ is None else not asked.exists_))
         elif name == "type":
-            yield from not_among(c.type, asked.not_any_)
+            operators.append(not_among(c.type, asked.not_any_))
+        yield member(*operators)
 
 
 def _of_flow_run(filters: ArtifactFilters, table: Table) -> Condition:

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, true
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
 from sempre.schemas.filters.automations import AutomationFilter
 from sempre.schemas.sorting import AutomationSort
 from sempre.server import lists
-from sempre.server.filters.conditions import Condition, among, combined, tags
+from sempre.server.filters.conditions import Condition, among, combined, member, tags
 from sempre.server.ids import new_id
 
 __all__ = [
@@ -174,11 +174,12 @@ def _matching(workspace_id: UUID, filter: AutomationFilter | None) -> Select[Any
 def _condition(filter: AutomationFilter) -> Condition:
     conditions: list[Condition] = []
     if filter.id:
-        conditions.extend(among(_automation.id, filter.id.any_))
+        conditions.append(member(among(_automation.id, filter.id.any_)))
     if filter.name:
-        conditions.extend(among(_automation.name, filter.name.any_))
-    if filter.created and filter.created.before_ is not None:
-        conditions.append(_automation.created <= filter.created.before_)
+        conditions.append(member(among(_automation.name, filter.name.any_)))
+    if filter.created:
+        before = filter.created.before_
+        conditions.append(true() if before is None else _automation.created <= before)
     if filter.tags:
         conditions.append(tags(_automation.tags, filter.tags))
     return combined(filter.operator, conditions)

@@ -8,7 +8,7 @@ from sqlalchemy import FromClause, and_, select
 from sempre.db import tables
 from sempre.schemas.filters.blocks import BlockDocumentFilter, BlockSchemaFilter, BlockTypeFilter
 from sempre.schemas.filters.common import TagsAll
-from sempre.server.filters.conditions import Condition, among, combined, like, tags
+from sempre.server.filters.conditions import Condition, among, combined, is_so, like, member, tags
 
 __all__ = ["on_documents", "on_schemas", "on_types"]
 
@@ -58,9 +58,9 @@ def on_documents(
 def _types(filter: BlockTypeFilter, table: FromClause) -> Condition:
     def conditions() -> Iterator[Condition]:
         if filter.name:
-            yield from like(table.c.name, filter.name.like_)
+            yield member(like(table.c.name, filter.name.like_))
         if filter.slug:
-            yield from among(table.c.slug, filter.slug.any_)
+            yield member(among(table.c.slug, filter.slug.any_))
 
     return combined(None, conditions())
 
@@ -69,7 +69,7 @@ def _schemas(filter: BlockSchemaFilter, table: FromClause) -> Condition:
     def conditions() -> Iterator[Condition]:
         for name in ("block_type_id", "id", "version"):
             if asked := getattr(filter, name):
-                yield from among(table.c[name], asked.any_)
+                yield member(among(table.c[name], asked.any_))
         if filter.block_capabilities:
             yield tags(table.c.capabilities, TagsAll(all_=filter.block_capabilities.all_))
 
@@ -78,12 +78,12 @@ def _schemas(filter: BlockSchemaFilter, table: FromClause) -> Condition:
 
 def _documents(filter: BlockDocumentFilter, table: FromClause) -> Condition:
     def conditions() -> Iterator[Condition]:
-        for name in ("id", "block_type_id", "name"):
+        for name in ("id", "block_type_id"):
             if asked := getattr(filter, name):
-                yield from among(table.c[name], asked.any_)
+                yield member(among(table.c[name], asked.any_))
         if filter.name:
-            yield from like(table.c.name, filter.name.like_)
-        if filter.is_anonymous and filter.is_anonymous.eq_ is not None:
-            yield table.c.is_anonymous.is_(filter.is_anonymous.eq_)
+            yield member(among(table.c.name, filter.name.any_), like(table.c.name, filter.name.like_))
+        if filter.is_anonymous:
+            yield is_so(table.c.is_anonymous, filter.is_anonymous.eq_)
 
     return combined(filter.operator, conditions())

@@ -25,7 +25,9 @@ __all__ = [
     "combined",
     "exists",
     "is_null",
+    "is_so",
     "like",
+    "member",
     "not_among",
     "starts_with",
     "tags",
@@ -48,6 +50,18 @@ def check_number(values: Sequence[Any], most: int = MAX_VALUES) -> None:
     """Raises Unprocessable for a list that is too long."""
     if len(values) > most:
         raise Unprocessable(f"Too many values in a filter: {len(values)}; at most {most} are allowed.")
+
+
+def member(*operators: Iterable[Condition]) -> Condition:
+    """What one member of a filter says: all its operators hold, whatever joins the members. None at all is TRUE."""
+    return and_(true(), *(condition for conditions in operators for condition in conditions))
+
+
+def is_so(condition: Any, wanted: bool | None) -> Condition:
+    """``condition`` holds, or does not, as wanted; ``None`` says nothing."""
+    if wanted is None:
+        return true()
+    return cast(Condition, condition) if wanted else not_(condition)
 
 
 def array_of(values: Sequence[Any]) -> ColumnElement[Any]:

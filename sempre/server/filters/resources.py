@@ -21,7 +21,9 @@ from sempre.server.filters.conditions import (
     before_after,
     combined,
     is_null,
+    is_so,
     like,
+    member,
     not_among,
     starts_with,
     tags,
@@ -35,17 +37,15 @@ def flows(filter: FlowFilter, table: FromClause = tables.flow) -> Condition:
 
     def conditions() -> Iterator[Condition]:
         if filter.id:
-            yield from among(c.id, filter.id.any_)
-            yield from not_among(c.id, filter.id.not_any_)
+            yield member(among(c.id, filter.id.any_), not_among(c.id, filter.id.not_any_))
         if filter.name:
-            yield from among(c.name, filter.name.any_)
-            yield from like(c.name, filter.name.like_)
+            yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
         if filter.tags:
             yield tags(c.tags, filter.tags)
-        if filter.deployment and filter.deployment.is_null_ is not None:
+        if filter.deployment:
             own = tables.deployment.alias()
             has = select(own.c.id).where(own.c.flow_id == c.id).correlate(table).exists()
-            yield ~has if filter.deployment.is_null_ else has
+            yield is_so(has, None if filter.deployment.is_null_ is None else not filter.deployment.is_null_)
 
     return combined(filter.operator, conditions())
 
@@ -56,32 +56,33 @@ def flow_runs(filter: FlowRunFilter, table: FromClause = tables.flow_run) -> Con
 
 def _flow_run_conditions(filter: FlowRunFilter, table: FromClause) -> Iterator[Condition]:
     c = table.c
-    for member, column in (("id", c.id), ("idempotency_key", c.idempotency_key)):
-        if asked := getattr(filter, member):
-            yield from among(column, asked.any_)
-            yield from not_among(column, asked.not_any_)
+    for name, column in (("id", c.id), ("idempotency_key", c.idempotency_key)):
+        if asked := getattr(filter, name):
+            yield member(among(column, asked.any_), not_among(column, asked.not_any_))
     if filter.name:
-        yield from among(c.name, filter.name.any_)
-        yield from like(c.name, filter.name.like_)
+        yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
     if filter.tags:
         yield tags(c.tags, filter.tags)
-    for member in ("deployment_id", "work_queue_name", "parent_task_run_id"):
-        if asked := getattr(filter, member):
-            yield combined(asked.operator, (*among(c[member], asked.any_), *is_null(c[member], asked.is_null_)))
+    for name in ("deployment_id", "work_queue_name", "parent_task_run_id"):
+        if asked := getattr(filter, name):
+            yield combined(asked.operator, (*among(c[name], asked.any_), *is_null(c[name], asked.is_null_)))
     if filter.state:
         yield combined(filter.state.operator, _state_conditions(filter.state, c))
     if filter.flow_version:
-        yield from among(c.flow_version, filter.flow_version.any_)
+        yield member(among(c.flow_version, filter.flow_version.any_))
     if filter.start_time:
-        yield from before_after(func.coalesce(c.start_time, c.expected_start_time), filter.start_time)
-        yield from is_null(c.start_time, filter.start_time.is_null_)
+        yield member(
+            before_after(func.coalesce(c.start_time, c.expected_start_time), filter.start_time),
+            is_null(c.start_time, filter.start_time.is_null_),
+        )
     if filter.end_time:
-        yield from before_after(c.end_time, filter.end_time)
-        yield from is_null(c.end_time, filter.end_time.is_null_)
-    for member in ("expected_start_time", "next_scheduled_start_time"):
-        if asked := getattr(filter, member):
-            yield from before_after(c[member], asked)
-    if filter.parent_flow_run_id and filter.parent_flow_run_id.any_ is not None:
+        yield member(before_after(c.end_time, filter.end_time), is_null(c.end_time, filter.end_time.is_null_))
+    for name in ("expected_start_time", "next_scheduled_start_time"):
+        if asked := getattr(filter, name):
+            yield member(before_after(c[name], asked))
+    if filter.parent_flow_run_id and filter.parent_flow_run_id.any_ is None:
+        yield true()
+    elif filter.parent_flow_run_id:
         parent = tables.task_run.alias()
         belongs = and_(parent.c.id == c.parent_task_run_id, parent.c.workspace_id == c.workspace_id)
         wanted = tuple(among(parent.c.flow_run_id, filter.parent_flow_run_id.any_))
@@ -114,30 +115,28 @@ def task_runs(filter: TaskRunFilter, table: FromClause = tables.task_run) -> Con
 def _task_run_conditions(filter: TaskRunFilter, table: FromClause) -> Iterator[Condition]:
     c = table.c
     if filter.id:
-        yield from among(c.id, filter.id.any_)
+        yield member(among(c.id, filter.id.any_))
     if filter.name:
-        yield from among(c.name, filter.name.any_)
-        yield from like(c.name, filter.name.like_)
+        yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
     if filter.tags:
         yield tags(c.tags, filter.tags)
     if filter.state:
         yield combined(filter.state.operator, _state_conditions(filter.state, c))
-    for member in ("start_time", "end_time"):
-        if asked := getattr(filter, member):
-            yield from before_after(c[member], asked)
-            yield from is_null(c[member], asked.is_null_)
+    for name in ("start_time", "end_time"):
+        if asked := getattr(filter, name):
+            yield member(before_after(c[name], asked), is_null(c[name], asked.is_null_))
     if filter.expected_start_time:
-        yield from before_after(c.expected_start_time, filter.expected_start_time)
-    if filter.subflow_runs and filter.subflow_runs.exists_ is not None:
+        yield member(before_after(c.expected_start_time, filter.expected_start_time))
+    if filter.subflow_runs:
         subflow = tables.flow_run.alias()
         has = select(subflow.c.id).where(subflow.c.parent_task_run_id == c.id).correlate(table).exists()
-        yield has if filter.subflow_runs.exists_ else ~has
+        yield is_so(has, filter.subflow_runs.exists_)
     if filter.flow_run_id:
         asked = filter.flow_run_id
         if asked.any_ is not None:
-            yield from among(c.flow_run_id, asked.any_)
+            yield member(among(c.flow_run_id, asked.any_))
         else:
-            yield from is_null(c.flow_run_id, asked.is_null_)
+            yield member(is_null(c.flow_run_id, asked.is_null_))
 
 
 def deployments(filter: DeploymentFilter, table: FromClause = tables.deployment) -> Condition:
@@ -145,22 +144,20 @@ def deployments(filter: DeploymentFilter, table: FromClause = tables.deployment)
 
     def conditions() -> Iterator[Condition]:
         if filter.id:
-            yield from among(c.id, filter.id.any_)
-            yield from not_among(c.id, filter.id.not_any_)
+            yield member(among(c.id, filter.id.any_), not_among(c.id, filter.id.not_any_))
         if filter.name:
-            yield from among(c.name, filter.name.any_)
-            yield from like(c.name, filter.name.like_)
-        if filter.flow_or_deployment_name and filter.flow_or_deployment_name.like_:
+            yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
+        if filter.flow_or_deployment_name:
             text = filter.flow_or_deployment_name.like_
             flow = tables.flow.alias()
             flow_matches = select(flow.c.id).where(flow.c.id == c.flow_id, *like(flow.c.name, text)).correlate(table)
-            yield or_(*like(c.name, text), flow_matches.exists())
-        if filter.paused and filter.paused.eq_ is not None:
-            yield c.paused.is_(filter.paused.eq_)
+            yield or_(*like(c.name, text), flow_matches.exists()) if text else true()
+        if filter.paused:
+            yield is_so(c.paused, filter.paused.eq_)
         if filter.tags:
             yield tags(c.tags, filter.tags)
         if filter.work_queue_name:
-            yield from among(c.work_queue_name, filter.work_queue_name.any_)
+            yield member(among(c.work_queue_name, filter.work_queue_name.any_))
 
     return combined(filter.operator, conditions())
 
@@ -168,7 +165,7 @@ def deployments(filter: DeploymentFilter, table: FromClause = tables.deployment)
 def work_pools(filter: WorkPoolFilter, table: FromClause = tables.work_pool) -> Condition:
     return combined(
         filter.operator,
-        (condition for name, asked in filter.members() for condition in among(table.c[name], asked.any_)),
+        (member(among(table.c[name], asked.any_)) for name, asked in filter.members()),
     )
 
 
@@ -177,10 +174,9 @@ def work_queues(filter: WorkQueueFilter, table: FromClause = tables.work_queue) 
 
     def conditions() -> Iterator[Condition]:
         if filter.id:
-            yield from among(c.id, filter.id.any_)
+            yield member(among(c.id, filter.id.any_))
         if filter.name:
-            yield from among(c.name, filter.name.any_)
-            yield from starts_with(c.name, filter.name.startswith_)
+            yield member(among(c.name, filter.name.any_), starts_with(c.name, filter.name.startswith_))
 
     return combined(filter.operator, conditions())
 
@@ -190,9 +186,8 @@ def workers(filter: WorkerFilter, table: FromClause = tables.worker) -> Conditio
 
     def conditions() -> Iterator[Condition]:
         if filter.last_heartbeat_time:
-            yield from before_after(c.last_heartbeat_time, filter.last_heartbeat_time)
+            yield member(before_after(c.last_heartbeat_time, filter.last_heartbeat_time))
         if filter.status:
-            yield from among(c.status, filter.status.any_)
-            yield from not_among(c.status, filter.status.not_any_)
+            yield member(among(c.status, filter.status.any_), not_among(c.status, filter.status.not_any_))
 
     return combined(filter.operator, conditions())

@@ -122,8 +122,8 @@ def write_transition(
     """The write of one transition; a row comes back iff it happened.
 
     ``result``: a persisted result. ``take``/``renew``/``hold``: slots, held for a time or until the run ends; when one
-    was lost in the meantime SP001 is raised and everything undone. ``free``: slots given back. ``mirror``: the state forced onto the parent task run (SP001 too).
-    ``answer``: an input that the run reads once it is in this state.
+    was lost in the meantime SP001 is raised and everything undone. ``free``: slots given back. ``mirror``: the state
+    forced onto the parent task run (SP001 too). ``answer``: an input that the run reads once it is in this state.
     """
     chosen = (
         (result, _RESULT),

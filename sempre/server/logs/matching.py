@@ -27,15 +27,17 @@ def _checks(filter: LogFilter) -> list[Matcher]:
         checks.append(lambda line: _between(line["level"], level.ge_, level.le_))
     if timestamp := filter.timestamp:
         checks.append(lambda line: _between(line["timestamp"], timestamp.after_, timestamp.before_))
-    if filter.flow_run_id and filter.flow_run_id.any_ is not None:
-        flow_run_ids = frozenset(filter.flow_run_id.any_)
-        checks.append(lambda line: line["flow_run_id"] in flow_run_ids)
+    if flow := filter.flow_run_id:
+        flow_run_ids = None if flow.any_ is None else frozenset(flow.any_)
+        checks.append(lambda line: flow_run_ids is None or line["flow_run_id"] in flow_run_ids)
     if task := filter.task_run_id:
-        if task.any_ is not None:
-            task_run_ids = frozenset(task.any_)
-            checks.append(lambda line: line["task_run_id"] in task_run_ids)
-        if task.is_null_ is not None:
-            checks.append(lambda line: (line["task_run_id"] is None) is task.is_null_)
+        task_run_ids = None if task.any_ is None else frozenset(task.any_)
+        checks.append(
+            lambda line: (
+                (task_run_ids is None or line["task_run_id"] in task_run_ids)
+                and (task.is_null_ is None or (line["task_run_id"] is None) is task.is_null_)
+            )
+        )
     if filter.text:
         terms = text_search.parse(filter.text.query)
         checks.append(lambda line: text_search.matches(terms, f"{line['message']} {line['name']}"))

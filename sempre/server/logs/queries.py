@@ -15,7 +15,7 @@ from sempre.db.tables import log
 from sempre.schemas.filters.logs import LogFilter
 from sempre.schemas.logs import LogCreate
 from sempre.schemas.sorting import LogSort
-from sempre.server.filters.conditions import Condition, among, before_after, combined, is_null
+from sempre.server.filters.conditions import Condition, among, before_after, combined, is_null, member
 from sempre.server.ids import new_id
 
 __all__ = ["log_conditions", "log_to_wire", "pages_of_flow_run", "read_logs", "write_logs"]
@@ -96,19 +96,17 @@ def _conditions(filter: LogFilter) -> list[Condition]:
     c = log.c
     found: list[Condition] = []
     if filter.level:
-        if filter.level.ge_ is not None:
-            found.append(c.level >= filter.level.ge_)
-        if filter.level.le_ is not None:
-            found.append(c.level <= filter.level.le_)
+        least, most = filter.level.ge_, filter.level.le_
+        found.append(member([] if least is None else [c.level >= least], [] if most is None else [c.level <= most]))
     if filter.timestamp:
-        found.extend(before_after(c.timestamp, filter.timestamp))
+        found.append(member(before_after(c.timestamp, filter.timestamp)))
     if filter.flow_run_id:
-        found.extend(among(c.flow_run_id, filter.flow_run_id.any_))
+        found.append(member(among(c.flow_run_id, filter.flow_run_id.any_)))
     if filter.task_run_id:
-        found.extend(among(c.task_run_id, filter.task_run_id.any_))
-        found.extend(is_null(c.task_run_id, filter.task_run_id.is_null_))
+        task = filter.task_run_id
+        found.append(member(among(c.task_run_id, task.any_), is_null(c.task_run_id, task.is_null_)))
     if filter.text:
-        found.extend(_text(filter.text.query))
+        found.append(member(_text(filter.text.query)))
     return found
 
 

@@ -10,7 +10,7 @@ from sempre.db.pool import Executor, Record
 from sempre.schemas.filters.variables import VariableFilter
 from sempre.schemas.sorting import VariableSort
 from sempre.server import lists
-from sempre.server.filters.conditions import Condition, among, combined, like, tags
+from sempre.server.filters.conditions import Condition, among, combined, like, member, tags
 from sempre.server.ids import new_id
 
 __all__ = ["Key", "create", "delete", "find", "page", "total", "update", "values_by_name"]
@@ -102,10 +102,9 @@ def _matching(workspace_id: UUID, filter: VariableFilter | None) -> Select[Any]:
 def _condition(filter: VariableFilter) -> Condition:
     conditions: list[Condition] = []
     if filter.id:
-        conditions.extend(among(_variable.id, filter.id.any_))
+        conditions.append(member(among(_variable.id, filter.id.any_)))
     if filter.name:
-        conditions.extend(among(_variable.name, filter.name.any_))
-        conditions.extend(like(_variable.name, filter.name.like_))
+        conditions.append(member(among(_variable.name, filter.name.any_), like(_variable.name, filter.name.like_)))
     if filter.tags:
         conditions.append(tags(_variable.tags, filter.tags))
     return combined(filter.operator, conditions)

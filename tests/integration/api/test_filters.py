@@ -59,7 +59,9 @@ async def flows(world: World, filter: Any, **others: Any) -> str:
         ({"operator": "and_", "name": {"any_": ["filt_c"]}, "tags": {"all_": ["y"]}}, ""),
         ({"operator": "or_", "name": {}, "tags": {"all_": ["y"]}}, "abc"),
         ({"operator": "or_", "name": {"any_": []}, "tags": {"all_": ["y"]}}, "a"),
-        ({"operator": "or_"}, "abc"),
+        ({"operator": "or_"}, "abc"), ({"operator": "or_", "deployment": {}, "name": {"any_": []}}, "abc"),
+        # The operator joins the members; what one member says holds together all the same.
+        ({"operator": "or_", "name": {"any_": ["filt_a", "filt_b"], "like_": "_b"}, "id": {"any_": []}}, "b"),
     ],
 )  # fmt: skip
 async def test_operators(family: World, filter: Any, expected: str) -> None:

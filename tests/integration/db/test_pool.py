@@ -67,10 +67,11 @@ async def test_wrong_statements_and_values_stay_what_they_are(db: pools.Database
 
 
 async def test_a_transaction_is_all_or_nothing(db: pools.Database) -> None:
-    with pytest.raises(RuntimeError):
+    async def half_way() -> None:
         async with db.transaction() as transaction:
-            await transaction.execute(
-                "INSERT INTO service (name) VALUES ('half-way')",
-            )
+            await transaction.execute("INSERT INTO service (name) VALUES ('half-way')")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await half_way()
     assert await db.fetchval("SELECT count(*) FROM service WHERE name = 'half-way'") == 0

@@ -53,7 +53,7 @@ async def test_parameters_are_hydrated_and_checked(api: Deployments) -> None:
     assert refused["detail"].startswith("Error hydrating deployment parameters: Invalid JSON: ")
     refused = await api.patch(
         path, {"parameters": {"a": {"__prefect_kind": "workspace_variable", "variable_name": "v"}}}, 400
-    )  # noqa: E501
+    )
     assert refused["detail"] == "Error hydrating deployment parameters: Variable 'v' not found in workspace."
     refused = await api.patch(path, {"parameter_openapi_schema": {"properties": {"a": {"type": "string"}}}}, 409)
     assert refused["detail"].startswith("Error updating deployment: Validation failed for field 'a'")
