@@ -70,7 +70,7 @@ TaskInput = TaskRunResult | FlowRunResult | Parameter | Constant
 
 def _check_delays(value: object) -> object:
     if isinstance(value, list) and len(value) > limits.current().retry_delays:
-        raise ValueError(f"Can not configure more than {limits.current().retry_delays} retry delays per task.")
+        raise ValueError(f"at most {limits.current().retry_delays} retry delays are allowed")
     return value
 
 

@@ -92,12 +92,12 @@ def _flow_run_conditions(filter: FlowRunFilter, table: FromClause) -> Iterator[C
 
 
 def _state_conditions(state: Any, c: Any) -> Iterator[Condition]:
-    for member in (state.type, state.name):
-        if member is None:
+    for asked in (state.type, state.name):
+        if asked is None:
             continue
-        column = c.state_type if member is state.type else c.state_name
+        column = c.state_type if asked is state.type else c.state_name
         # Both operators of one member hold together; only the members are joined by the operator.
-        yield and_(true(), *among(column, member.any_), *not_among(column, getattr(member, "not_any_", None)))
+        yield and_(true(), *among(column, asked.any_), *not_among(column, getattr(asked, "not_any_", None)))
 
 
 def _created_by_conditions(created_by: Any, c: Any) -> Iterator[Condition]:
