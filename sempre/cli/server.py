@@ -111,7 +111,6 @@ def _banner(settings: Settings, port: int, services: bool, workers: int) -> str:
     lines = [
         ("API", api),
         ("Docs", f"{base}/docs"),
-        *([("UI", f"{base}{settings.ui.serve_base}")] if settings.ui.enabled else []),
         ("Database", database_in_words(settings)),
         ("Running", " and ".join(parts)),
         ("Clients", f"PREFECT_API_URL={api}"),
