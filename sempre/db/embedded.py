@@ -32,7 +32,7 @@ logger = logging.getLogger("sempre.db.embedded")
 PORT = 5432  # names the socket file; nothing listens on TCP
 MAJOR_VERSION = "18"
 START_TIMEOUT_SECONDS = 60.0
-STOP_TIMEOUT_SECONDS = 60.0
+STOP_TIMEOUT_SECONDS = 20.0
 ORPHAN_TIMEOUT_SECONDS = 10.0
 
 # Linux allows 107 bytes, macOS 103, and Postgres creates a ".lock" beside the socket.
@@ -463,11 +463,22 @@ def _stop(place: _Place) -> bool:
     pid, _ = _postmaster(place)
     if pid is None or not _is_postgres(pid):
         return False
+    account = _account(place)
+    try:
+        _pg_ctl_stop(place, account, "fast")
+    except EmbeddedPostgresError:
+        # It did not get to its shutdown checkpoint in time, or was gone already. Nothing committed is lost: the next
+        # start recovers.
+        if _is_postgres(pid):
+            _pg_ctl_stop(place, account, "immediate")
+    return True
+
+
+def _pg_ctl_stop(place: _Place, account: _Account, mode: str) -> None:
     _run(
-        _account(place), "pg_ctl", "stop", "-w", "-s", "-m", "fast", "-t", str(int(STOP_TIMEOUT_SECONDS)),
+        account, "pg_ctl", "stop", "-w", "-s", "-m", mode, "-t", str(int(STOP_TIMEOUT_SECONDS)),
         "-D", str(place.data), timeout=STOP_TIMEOUT_SECONDS + 5,
     )  # fmt: skip
-    return True
 
 
 def _socket_directory(place: _Place) -> Path:

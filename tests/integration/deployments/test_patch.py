@@ -149,7 +149,11 @@ async def test_slugged_schedules_are_matched_by_slug(api: Deployments, slugged: 
     await api.patch(path, {"schedules": sent})
     after = _by_slug(await api.read(slugged["id"]))
     assert set(after) == {"a", "b2", "c", "d"}
-    assert (after["a"]["id"], after["a"]["active"], after["a"]["parameters"]) == (before["a"]["id"], False, {})
+    assert (after["a"]["id"], after["a"]["active"], after["a"]["parameters"]) == (
+        before["a"]["id"],
+        False,
+        before["a"]["parameters"],
+    )
     assert (after["b2"]["id"], after["b2"]["schedule"], after["b2"]["parameters"]) == (before["b"]["id"], DAILY, {})
     assert after["b2"]["max_scheduled_runs"] == 7
     assert after["c"] == before["c"]

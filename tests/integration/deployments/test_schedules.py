@@ -30,7 +30,7 @@ async def test_create_read_change_delete(api: Deployments) -> None:
     assert {schedule["id"] for schedule in await api.get(path)} == {first["id"], second["id"]}
     await api.patch(f"{path}/{second['id']}", {"active": True, "slug": None})
     changed = (await api.get(path))[0]
-    assert (changed["id"], changed["active"], changed["parameters"]) == (second["id"], True, {})
+    assert (changed["id"], changed["active"], changed["parameters"]) == (second["id"], True, {"x": 1})
     assert (await api.read(made["id"]))["updated"] == made["updated"]
     taken = await api.post(path, [{"schedule": HOURLY, "slug": "r"}], 409)
     assert taken == {"detail": "Schedule slugs must be unique within a deployment."}
