@@ -28,7 +28,9 @@ FROM task_run t
     LEFT JOIN flow_run r ON r.id = t.flow_run_id AND r.workspace_id = t.workspace_id
     LEFT JOIN LATERAL (
         SELECT s.name, s.message, s.data, s.details
-        FROM task_run_cache k JOIN task_run_state s ON s.workspace_id = k.workspace_id AND s.id = k.state_id
+        FROM task_run_cache k
+            -- not "=": an index condition on the workspace alone must not be had (see the plans' test)
+            JOIN task_run_state s ON s.id = k.state_id AND s.workspace_id IS NOT DISTINCT FROM k.workspace_id
         WHERE k.workspace_id = t.workspace_id AND k.cache_key = :cache_key::text
             AND (k.cache_expiration IS NULL OR k.cache_expiration > clock_timestamp())
         ORDER BY k.created DESC LIMIT 1

@@ -259,9 +259,11 @@ CREATE UNIQUE INDEX flow_run_idempotency ON flow_run (flow_id, idempotency_key) 
 CREATE INDEX flow_run_flow ON flow_run (flow_id, id);
 CREATE INDEX flow_run_deployment ON flow_run (deployment_id, id) WHERE deployment_id IS NOT NULL;
 CREATE INDEX flow_run_parent ON flow_run (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
-CREATE INDEX flow_run_expected ON flow_run (workspace_id, expected_start_time);
-CREATE INDEX flow_run_started ON flow_run (workspace_id, (coalesce(start_time, expected_start_time)));
-CREATE INDEX flow_run_ended ON flow_run (workspace_id, end_time);
+-- The workspace never leads an index of a hot table: while a table is young and without statistics, a plan for one row by
+-- its id would take such an index for as good as the primary key, and read the whole workspace.
+CREATE INDEX flow_run_expected ON flow_run (expected_start_time, workspace_id);
+CREATE INDEX flow_run_started ON flow_run ((coalesce(start_time, expected_start_time)), workspace_id);
+CREATE INDEX flow_run_ended ON flow_run (end_time, workspace_id);
 -- Work in flight: what pollers, sweeps and slot counts read. Small however long the history grows.
 CREATE INDEX flow_run_pollable ON flow_run (work_queue_id, next_scheduled_start_time)
     WHERE state_type = 'SCHEDULED';
@@ -339,9 +341,9 @@ CREATE UNIQUE INDEX task_run_natural_key ON task_run (flow_run_id, task_key, dyn
     WHERE flow_run_id IS NOT NULL;
 CREATE UNIQUE INDEX task_run_natural_key_alone ON task_run (workspace_id, task_key, dynamic_key)
     WHERE flow_run_id IS NULL;
-CREATE INDEX task_run_expected ON task_run (workspace_id, expected_start_time);
-CREATE INDEX task_run_started ON task_run (workspace_id, start_time);
-CREATE INDEX task_run_ended ON task_run (workspace_id, end_time);
+CREATE INDEX task_run_expected ON task_run (expected_start_time, workspace_id);
+CREATE INDEX task_run_started ON task_run (start_time, workspace_id);
+CREATE INDEX task_run_ended ON task_run (end_time, workspace_id);
 CREATE INDEX task_run_live ON task_run (flow_run_id)
     WHERE state_type IN ('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING');
 
@@ -357,7 +359,7 @@ CREATE TABLE task_run_state (
     details jsonb,
     PRIMARY KEY (id, workspace_id) -- id first: a plan must never settle for the workspace alone
 );
-CREATE INDEX task_run_state_run ON task_run_state (workspace_id, task_run_id, timestamp);
+CREATE INDEX task_run_state_run ON task_run_state (task_run_id, timestamp);
 
 CREATE TABLE task_run_cache (
     workspace_id uuid NOT NULL,
@@ -365,9 +367,9 @@ CREATE TABLE task_run_cache (
     created timestamptz NOT NULL DEFAULT now(),
     cache_key text NOT NULL,
     cache_expiration timestamptz,
-    PRIMARY KEY (workspace_id, state_id)
+    PRIMARY KEY (state_id, workspace_id)
 );
-CREATE INDEX task_run_cache_key ON task_run_cache (workspace_id, cache_key, created DESC);
+CREATE INDEX task_run_cache_key ON task_run_cache (cache_key, workspace_id, created DESC);
 CREATE INDEX task_run_cache_expiry ON task_run_cache (cache_expiration) WHERE cache_expiration IS NOT NULL;
 
 -- Background tasks waiting for a task worker. A claim that is not acknowledged in time is open again.
@@ -447,7 +449,7 @@ ALTER SEQUENCE log_seq OWNED BY log.seq;
 CREATE INDEX log_order ON log (seq);
 CREATE INDEX log_flow_run ON log (flow_run_id, timestamp) WHERE flow_run_id IS NOT NULL;
 CREATE INDEX log_task_run ON log (task_run_id, timestamp) WHERE task_run_id IS NOT NULL;
-CREATE INDEX log_timestamp ON log (workspace_id, timestamp);
+CREATE INDEX log_timestamp ON log (timestamp, workspace_id);
 CREATE TABLE log_default PARTITION OF log DEFAULT;
 
 -- The event log ---------------------------------------------------------------------------------------------------
