@@ -10,7 +10,7 @@ WORKERS ?= 2
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-fast conformance chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -22,6 +22,9 @@ demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kil
 
 test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the long chaos and benchmark runs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos"
+
+test-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what failed in the last run
+	$(BIN)/python -m pytest --last-failed -m "not chaos"
 
 test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration
