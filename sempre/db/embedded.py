@@ -467,18 +467,14 @@ def _stop(place: _Place) -> bool:
     try:
         _pg_ctl_stop(place, account, "fast")
     except EmbeddedPostgresError:
-        # It did not get to its shutdown checkpoint in time, or was gone already. Nothing committed is lost: the next
-        # start recovers.
-        if _is_postgres(pid):
+        if _is_postgres(pid):  # no shutdown checkpoint in time; nothing committed is lost, the next start recovers
             _pg_ctl_stop(place, account, "immediate")
     return True
 
 
 def _pg_ctl_stop(place: _Place, account: _Account, mode: str) -> None:
-    _run(
-        account, "pg_ctl", "stop", "-w", "-s", "-m", mode, "-t", str(int(STOP_TIMEOUT_SECONDS)),
-        "-D", str(place.data), timeout=STOP_TIMEOUT_SECONDS + 5,
-    )  # fmt: skip
+    options = ("-w", "-s", "-m", mode, "-t", str(int(STOP_TIMEOUT_SECONDS)), "-D", str(place.data))
+    _run(account, "pg_ctl", "stop", *options, timeout=STOP_TIMEOUT_SECONDS + 5)
 
 
 def _socket_directory(place: _Place) -> Path:
