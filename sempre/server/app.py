@@ -132,8 +132,7 @@ async def _prepare(scope: Scope) -> None:
     while True:
         try:
             await partition_keeper.run(scope)
-            if scope.settings.register_blocks_on_start:
-                await register_system_blocks(scope)
+            await register_system_blocks(scope)  # if the settings ask for it
             return
         except DatabaseUnavailable as error:
             log.warning("waiting for the database to prepare it: %s", error)
