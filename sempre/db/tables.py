@@ -53,28 +53,41 @@ automation = _table(
 automation_action = _table(
     "automation_action",
     """
-    id:uuid workspace_id:uuid firing_id:uuid automation_id:uuid action_index:int action:json context:json
-    status:text attempts:int due:time claimed_by:uuid claimed_until:time outcome:json
+    id:uuid workspace_id:uuid firing_id:uuid automation_id:uuid action_index:int action:json triggered_by:text
+    status:text attempts:int due:time claimed_by:uuid claimed_until:time finished:time outcome:json
     """,
 )
 automation_bucket = _table(
     "automation_bucket",
     """
-    automation_id:uuid trigger_id:uuid key:texts workspace_id:uuid window_start:time window_end:time
-    count:bigint last_event:json version:bigint
+    trigger_id:uuid key_hash:uuid key:texts automation_id:uuid workspace_id:uuid shard:int proactive:bool
+    satisfied:bool window_start:time window_end:time count:bigint last_number:bigint last_occurred:time
+    last_event:json
     """,
 )
 automation_child_firing = _table(
     "automation_child_firing",
     """
-    automation_id:uuid parent_trigger_id:uuid child_trigger_id:uuid workspace_id:uuid firing_id:uuid
+    parent_trigger_id:uuid child_trigger_id:uuid automation_id:uuid workspace_id:uuid shard:int firing_id:uuid
     fired_at:time firing:json
     """,
 )
 automation_firing = _table(
     "automation_firing",
     """
-    id:uuid workspace_id:uuid automation_id:uuid fired_at:time firing:json
+    id:uuid workspace_id:uuid automation_id:uuid fired_at:time automation:json firing:json event:json
+    """,
+)
+automation_waiting_event = _table(
+    "automation_waiting_event",
+    """
+    shard:int number:bigint occurred:time
+    """,
+)
+automation_watch = _table(
+    "automation_watch",
+    """
+    trigger_id:uuid automation_id:uuid workspace_id:uuid shard:int due:time state:json
     """,
 )
 automation_related_resource = _table(
@@ -189,6 +202,7 @@ event_consumer = _table(
     "event_consumer",
     """
     name:text shard:int position:bigint holes:json fence:bigint owner:uuid lease_until:time updated:time
+    state:json
     """,
 )
 event_dead_letter = _table(

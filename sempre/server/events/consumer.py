@@ -7,6 +7,9 @@ trying.
 
 A batch the database or the handler refuses is halved until the one event at fault stands alone; after a few attempts
 that one goes to ``event_dead_letter`` and the rest goes on.
+
+Events of which nothing came need no commit: the consumer goes on from where it is and writes that down now and then.
+Whoever takes over reads them again, and nothing comes of them again.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sempre.core.log_cursor import Cursor, advance, from_json, to_json
@@ -47,29 +51,38 @@ class Rejected:
 @dataclass(slots=True)
 class Work:
     """What a handler made of events. ``write`` runs in the transaction that moves the cursor and must be short;
-    ``after`` runs once that is committed."""
+    ``topics`` are rung once that is committed. ``state`` is what the consumer is to remember (None: as it was)."""
 
     write: Callable[[Executor], Awaitable[None]] | None = None
     rejected: Sequence[Rejected] = ()
     topics: Sequence[str] = ()
+    state: Any = None
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.write is None and not self.rejected
 
 
 # Rows of `event`, in order of seq. A handler may read from the database; it must not write outside of its Work.
-_GATHER_SECONDS = 0.03
-
 Handler = Callable[[Sequence[Record]], Awaitable[Work]]
+
+_GATHER_SECONDS = 0.03
+# For how long a position may be known here alone while nothing comes of the events.
+_UNWRITTEN_SECONDS = 1.0
 
 
 @cache
 def _read_statement(columns: str) -> str:
     rows = rows_after("event", columns, position="c.position", holes="c.holes", limit="$3")
     return f"""
-    SELECT c.position, c.holes, c.fence, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+    SELECT c.position, c.holes, c.fence, c.state, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
            CASE WHEN {UNBOUNDED_HOLE.format(holes="c.holes")}
                THEN pg_current_xact_id()::text::bigint ELSE 0 END AS xmax,
            e.*
-    FROM event_consumer c LEFT JOIN LATERAL ({rows}) e ON true
-    WHERE c.name = $1 AND c.shard = $2
+    FROM (
+        SELECT coalesce($4::bigint, position) AS position, coalesce($5::jsonb, holes) AS holes, fence, state
+        FROM event_consumer WHERE name = $1 AND shard = $2
+    ) c LEFT JOIN LATERAL ({rows}) e ON true
     """
 
 
@@ -91,8 +104,17 @@ RETURNING fence
 _GIVE_UP_LEASE = "UPDATE event_consumer SET lease_until = NULL WHERE name = $1 AND shard = $2 AND owner = $3"
 
 _MOVE = """
-UPDATE event_consumer SET position = $3, holes = $4, fence = fence + 1, updated = clock_timestamp()
+UPDATE event_consumer SET
+    position = $3, holes = $4, state = coalesce($6::jsonb, state), fence = fence + 1, updated = clock_timestamp()
 WHERE name = $1 AND shard = $2 AND fence = $5
+RETURNING fence
+"""
+
+_STAND = "SELECT fence, state FROM event_consumer WHERE name = $1 AND shard = $2"
+
+_STAY = """
+UPDATE event_consumer SET state = coalesce($4::jsonb, state), fence = fence + 1, updated = clock_timestamp()
+WHERE name = $1 AND shard = $2 AND fence = $3
 RETURNING fence
 """
 
@@ -110,7 +132,8 @@ class Consumer:
 
     ``columns`` is what the handler gets of each event, as SQL over the table ``event``, ``seq`` among it.
     ``leased=False`` works without asking whose turn it is; results are the same. ``from_now``: a consumer that starts
-    for the first time begins with events yet to come.
+    for the first time begins with events yet to come. ``state`` is what was remembered when the events were read that
+    the handler is given.
     """
 
     db: Database
@@ -123,8 +146,11 @@ class Consumer:
     leased: bool = True
     from_now: bool = False
     owner: UUID = field(default_factory=lambda: _OWNER)
+    state: Any = None
+    held: bool = False  # whether it was this process's turn when last asked
     _limit: int = 0
     _known: bool = False
+    _ahead: "_Ahead | None" = None
 
     async def run_for(self, seconds: float) -> int:
         """Work for ``seconds``: through what there is, then whenever the doorbell rings. Returns the events handled.
@@ -135,7 +161,8 @@ class Consumer:
         deadline = loop.time() + seconds
         handled = 0
         with self.doorbell.listening("events") as news:
-            if not await self._hold_lease():
+            self.held = await self._hold_lease()
+            if not self.held:
                 await asyncio.sleep(max(0.0, deadline - loop.time()))
                 return 0
             try:
@@ -148,6 +175,7 @@ class Consumer:
                         # Under a steady trickle the bell rings every few milliseconds; a batch a moment later costs
                         # the same and does more.
                         await asyncio.sleep(_GATHER_SECONDS)
+                await self._write_down()
             except asyncio.CancelledError:
                 await asyncio.shield(self._give_up_lease())
                 raise
@@ -160,7 +188,28 @@ class Consumer:
             done, idle = await self.step()
             handled += done
             if idle:
+                await self._write_down()
                 return handled
+
+    async def apart(self, handler: Callable[[], Awaitable[Work]]) -> bool:
+        """Commit work that comes of no event, as fenced as any other. ``False``: another process was faster."""
+        await self._write_down()
+        await self._exist()
+        stand = await self.db.fetchrow(_STAND, self.name, self.shard)
+        if stand is None:
+            return False
+        self.state = stand["state"]
+        work = await handler()
+        if work.is_nothing and work.state is None:
+            return True
+        async with self.db.transaction() as tx:
+            if await tx.fetchval(_STAY, self.name, self.shard, stand["fence"], work.state) is None:
+                return False
+            if work.write is not None:
+                await work.write(tx)
+        if work.topics:
+            self.doorbell.ring(*work.topics)
+        return True
 
     async def step(self) -> tuple[int, bool]:
         """One batch: ``(events handled, nothing was left to read)``. Raises DatabaseUnavailable."""
@@ -198,14 +247,20 @@ class Consumer:
         await self._commit(batch, Work(rejected=[Rejected(event["seq"], repr(error))]))
 
     async def _read(self, limit: int) -> "_Batch":
-        if not self._known:
-            await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
-            self._known = True
-        rows = await self.db.fetch(_read_statement(self.columns), self.name, self.shard, limit)
+        await self._exist()
+        ahead = self._ahead
+        at = to_json(ahead.cursor) if ahead else {"position": None, "holes": None}
+        rows = await self.db.fetch(
+            _read_statement(self.columns), self.name, self.shard, limit, at["position"], at["holes"]
+        )
         if not rows:
             self._known = False
             raise DatabaseUnavailable(f"the cursor of {self.name} is gone")
         first = rows[0]
+        if ahead is not None and first["fence"] != ahead.fence:
+            self._ahead = None  # another process went on from where we last wrote
+            return await self._read(limit)
+        self.state = first["state"] if ahead is None or ahead.state is None else ahead.state
         cursor = from_json({"position": first["position"], "holes": first["holes"]})
         events = [row for row in rows if row["seq"] is not None]
         moved = advance(cursor, [row["seq"] for row in events], first["xmin"], first["xmax"])
@@ -215,18 +270,38 @@ class Consumer:
         """Cursor and work in one transaction. ``False``: another process had moved the cursor."""
         if batch.cursor == batch.moved:
             return True
-        stored = to_json(batch.moved)
+        now = asyncio.get_running_loop().time()
+        since = self._ahead.since if self._ahead else now
+        state = work.state if work.state is not None or self._ahead is None else self._ahead.state
+        if work.is_nothing and now - since < _UNWRITTEN_SECONDS:
+            self._ahead = _Ahead(batch.moved, batch.fence, state, since)
+            return True
+        return await self._move(batch.moved, batch.fence, state, work)
+
+    async def _move(self, cursor: Cursor, fence: int, state: Any, work: Work) -> bool:
+        at = to_json(cursor)
         async with self.db.transaction() as tx:
-            fence = await tx.fetchval(_MOVE, self.name, self.shard, stored["position"], stored["holes"], batch.fence)
-            if fence is None:
+            if await tx.fetchval(_MOVE, self.name, self.shard, at["position"], at["holes"], fence, state) is None:
+                self._ahead = None
                 return False
             if work.write is not None:
                 await work.write(tx)
             if work.rejected:
                 await self._bury(tx, work.rejected)
+        self._ahead = None
         if work.topics:
             self.doorbell.ring(*work.topics)
         return True
+
+    async def _write_down(self) -> None:
+        """Keep the position that is known here alone."""
+        if (ahead := self._ahead) is not None:
+            await self._move(ahead.cursor, ahead.fence, ahead.state, Work())
+
+    async def _exist(self) -> None:
+        if not self._known:
+            await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
+            self._known = True
 
     async def _bury(self, tx: Executor, rejected: Sequence[Rejected]) -> None:
         await tx.execute(_BURY, self.name, [dead.seq for dead in rejected], [dead.error for dead in rejected])
@@ -234,9 +309,7 @@ class Consumer:
     async def _hold_lease(self) -> bool:
         if not self.leased:
             return True
-        if not self._known:
-            await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
-            self._known = True
+        await self._exist()
         return await self.db.fetchval(_TAKE_LEASE, self.name, self.shard, self.owner, LEASE_SECONDS) is not None
 
     async def _give_up_lease(self) -> None:
@@ -252,6 +325,17 @@ class _Batch:
     moved: Cursor
     fence: int
     events: list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A position past the one that is written down, for as long as nobody else moves that (``fence``). ``since`` is
+    the loop's time at which the two parted."""
+
+    cursor: Cursor
+    fence: int
+    state: Any
+    since: float
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

@@ -14,6 +14,7 @@ from sempre.server.services import (
     repossessor,
     scheduler,
     task_run_recorder,
+    triggers,
 )
 from sempre.server.services.service import Service
 from sempre.server.settings import Settings
@@ -95,6 +96,15 @@ SERVICES: tuple[Service, ...] = (
         enabled=lambda settings: settings.services.task_run_recorder.enabled,
         interval=lambda settings: settings.services.task_run_recorder.loop_seconds,
         run=task_run_recorder.run,
+        continuous=True,
+    ),
+    Service(
+        name="triggers",
+        description="Evaluates the triggers of automations.",
+        section="triggers",
+        enabled=lambda settings: settings.services.triggers.enabled,
+        interval=lambda settings: settings.services.triggers.loop_seconds,
+        run=triggers.run,
         continuous=True,
     ),
     Service(
