@@ -4,6 +4,7 @@ from typing import Any
 
 from sempre.db.pool import Executor
 from sempre.server.services import (
+    actions,
     cancellation_cleanup,
     cleanup_reconciler,
     db_vacuum,
@@ -105,6 +106,15 @@ SERVICES: tuple[Service, ...] = (
         enabled=lambda settings: settings.services.triggers.enabled,
         interval=lambda settings: settings.services.triggers.loop_seconds,
         run=triggers.run,
+        continuous=True,
+    ),
+    Service(
+        name="actions",
+        description="Carries out what automations are to do.",
+        section="triggers",
+        enabled=lambda settings: settings.services.triggers.enabled,
+        interval=lambda settings: settings.services.triggers.loop_seconds,
+        run=actions.run,
         continuous=True,
     ),
     Service(
