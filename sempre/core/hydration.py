@@ -2,12 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sempre.core.templates import RenderError, render, validate_template
+import orjson
+from jinja2.exceptions import SecurityError
 
-__all__ = ["KIND", "HydrationError", "Problem", "hydrate", "hydrate_keeping_problems", "placeholder_problems"]
+from sempre.core.templates import Budget, RenderError, render, validate_template
+
+__all__ = [
+    "KIND",
+    "Deferred",
+    "HydrationError",
+    "Problem",
+    "hydrate",
+    "hydrate_keeping_problems",
+    "hydrate_rendering",
+    "placeholder_problems",
+]
 
 KIND = "__prefect_kind"
 
@@ -25,6 +37,13 @@ class Problem:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """What stands where a template is good but rendered only later: it may become anything."""
+
+    template: str
+
+
 class _Removed:
     """A placeholder that takes its key or element away."""
 
@@ -36,6 +55,8 @@ _REMOVED = _Removed()
 class _Facts:
     variables: Mapping[str, Any] | None  # None: every name is taken to exist
     render_templates: bool
+    render: Callable[[str], Any] | None = None  # given: plain texts are templates too
+    budget: Budget = field(default_factory=Budget)  # of all templates together
 
 
 def hydrate(value: Any, variables: Mapping[str, Any]) -> Any:
@@ -47,13 +68,28 @@ def hydrate(value: Any, variables: Mapping[str, Any]) -> Any:
     hydrated = hydrate_keeping_problems(value, variables)
     for _, problem in _walk(hydrated, ()):
         raise HydrationError(problem.message)
+    try:
+        orjson.dumps(hydrated)
+    except TypeError as error:  # too deep, or a text from a template that is none
+        raise HydrationError(str(error)) from error
+    return hydrated
+
+
+def hydrate_rendering(value: Any, variables: Mapping[str, Any], render: Callable[[str], Any]) -> Any:
+    """Like :func:`hydrate`, where every text is a template, too. ``render`` gives the value of one.
+
+    Raises HydrationError, and whatever ``render`` raises for a plain text.
+    """
+    hydrated = _root(value, _Facts(variables, True, render))
+    for _, problem in _walk(hydrated, ()):
+        raise HydrationError(problem.message)
     return hydrated
 
 
 def hydrate_keeping_problems(value: Any, variables: Mapping[str, Any], render_templates: bool = True) -> Any:
     """Like :func:`hydrate`, but a :class:`Problem` stands where a placeholder failed.
 
-    With ``render_templates=False`` templates are checked and kept as text.
+    With ``render_templates=False`` templates are checked, and a :class:`Deferred` stands where one is good.
     """
     return _root(value, _Facts(variables, render_templates))
 
@@ -98,7 +134,7 @@ def _hydrate(value: Any, facts: _Facts) -> Any:
         return {key: item for key, item in items if item is not _REMOVED}
     if isinstance(value, list):
         return [item for item in (_hydrate(element, facts) for element in value) if item is not _REMOVED]
-    return value
+    return facts.render(value) if facts.render is not None and isinstance(value, str) else value
 
 
 def _none(placeholder: Mapping[str, Any], facts: _Facts) -> Any:
@@ -116,9 +152,11 @@ def _json(placeholder: Mapping[str, Any], facts: _Facts) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as error:
+        content = json.loads(value)
+        orjson.dumps(content)  # refuses what could not be stored or given back
+    except (ValueError, RecursionError, TypeError) as error:
         return Problem(f"Invalid JSON: {error}")
+    return content
 
 
 def _jinja(placeholder: Mapping[str, Any], facts: _Facts) -> Any:
@@ -129,13 +167,17 @@ def _jinja(placeholder: Mapping[str, Any], facts: _Facts) -> Any:
         template = _hydrate(template, facts)
     if not isinstance(template, str):
         return template
+    try:
+        facts.budget.begin(template)
+    except SecurityError as error:
+        return Problem(f"Invalid jinja: with the other templates, {error}")
     problem = validate_template(template)
     if problem is not None:
         return Problem(f"Invalid jinja: {problem.message}")
     if not facts.render_templates:
-        return template
+        return Deferred(template)
     try:
-        return render(template, {})
+        return facts.render(template) if facts.render else render(template, {}, budget=facts.budget)
     except RenderError as error:
         return Problem(f"Invalid jinja: {error}")
 
@@ -146,13 +188,18 @@ def _workspace_variable(placeholder: Mapping[str, Any], facts: _Facts) -> Any:
     name = placeholder["variable_name"]
     if isinstance(name, Mapping):
         name = _hydrate(name, facts)
-    if isinstance(name, Problem) or name is _REMOVED:
+    if isinstance(name, Problem | Deferred) or name is _REMOVED:
         return name
     if facts.variables is None:
         return None
     if not isinstance(name, str) or name not in facts.variables:
         return Problem(f"Variable '{name}' not found in workspace.")
-    return facts.variables[name]
+    found = facts.variables[name]
+    try:
+        facts.budget.take(len(json.dumps(found)))
+    except OverflowError as error:
+        return Problem(f"Variable '{name}' cannot be filled in: {error}")
+    return found
 
 
 _KINDS: dict[str, Hydrator] = {

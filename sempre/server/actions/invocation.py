@@ -9,7 +9,10 @@ from sempre.server.errors import ServiceError
 from sempre.server.events.emit import named
 from sempre.server.scope import Scope
 
-__all__ = ["ActionFailed", "Invocation", "unexpected_status"]
+__all__ = ["ATTEMPTS", "ActionFailed", "Invocation", "unexpected_status"]
+
+# How often an action is tried that fails in a way which may pass.
+ATTEMPTS = 4
 
 
 class ActionFailed(Exception):
@@ -50,6 +53,11 @@ class Invocation:
     @property
     def automation_id(self) -> UUID:
         return UUID(self.automation["id"])
+
+    @property
+    def is_last(self) -> bool:
+        """Whether a failure now is final."""
+        return self.attempts >= ATTEMPTS
 
     def touched(self, role: str, kind: str, id: object, name: str | None = None, **labels: str) -> None:
         """Tell, in the events about this action, of an object it dealt with."""

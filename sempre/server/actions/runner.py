@@ -27,8 +27,7 @@ log = logging.getLogger("sempre.actions")
 _ACTION: TypeAdapter[Action] = TypeAdapter(Action)
 # Less than a claim lasts: what takes longer is cut before anybody else may begin.
 _LONGEST_SECONDS = 45.0
-# An action that fails in ways nobody foresaw is tried so often, after these pauses.
-_ATTEMPTS = 4
+# Between the attempts at an action that fails in a way which may pass.
 _PAUSES = (1.0, 5.0, 20.0)
 # Claims that ended with the death of their process. An action that kills must not kill for ever.
 _MOST_CLAIMS = 20
@@ -89,7 +88,7 @@ class Runner:
             await self._end(invocation, None)
 
     async def _try_again(self, invocation: Invocation, error: Exception) -> None:
-        if invocation.attempts >= _ATTEMPTS:
+        if invocation.is_last:
             log.error("action %s of automation %s failed: %r", invocation.id, invocation.automation_id, error)
             await self._end(invocation, f"{type(error).__name__}: {error}"[:1000])
             return

@@ -21,7 +21,7 @@ from sempre.server.responses import JSON, dumps
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
-__all__ = ["router"]
+__all__ = ["resume", "router"]
 
 router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
@@ -31,18 +31,19 @@ class _Unacceptable(Exception):
 
 
 @router.post("/{id:uuid}/resume", response_model=OrchestrationResult)
-async def resume(
+async def resume_flow_run(
     scope: ScopeDep, id: UUID, run_input: Annotated[dict[str, Any] | None, Body(embed=True)] = None
 ) -> Response:
     """Resume a paused run: a suspended one is scheduled, any other goes on where it waits.
 
     A run that asked for input checks ``run_input`` against its own schema and finds it stored once it goes on.
     """
-    outcome = await _resume(scope, id, run_input or {})
+    outcome = await resume(scope, id, run_input or {})
     return JSON(outcome.to_wire(), 201 if outcome.written else 200)
 
 
-async def _resume(scope: Scope, id: UUID, run_input: dict[str, Any]) -> Outcome:
+async def resume(scope: Scope, id: UUID, run_input: dict[str, Any]) -> Outcome:
+    """Answer a pause. Raises NotFound for an unknown run."""
     for _ in range(MAX_ATTEMPTS):
         row = await queries.find(scope.db, scope.workspace_id, id)
         if row is None:

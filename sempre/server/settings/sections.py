@@ -261,6 +261,10 @@ class UiSettings:
     compatible: ClassVar[tuple[str, ...]] = ("PREFECT_SERVER_UI_", "PREFECT_UI_")
 
     enabled: bool = setting(True, "Serve the UI.")
+    url: str | None = setting(
+        None, "Address of the UI in links that are sent to people. Unset: the API's host and port.",
+        aliases=("SEMPRE_UI_URL", "PREFECT_UI_URL"),
+    )  # fmt: skip
     api_url: str | None = setting(
         None, "API address the browser uses. Unset: the page's own origin.", aliases=("PREFECT_API_URL",)
     )
