@@ -90,6 +90,12 @@ automation_watch = _table(
     trigger_id:uuid automation_id:uuid workspace_id:uuid shard:int due:time state:json
     """,
 )
+automation_forgotten_trigger = _table(
+    "automation_forgotten_trigger",
+    """
+    trigger_id:uuid shard:int
+    """,
+)
 automation_related_resource = _table(
     "automation_related_resource",
     """

@@ -20,13 +20,14 @@ __all__ = [
     "children_of_parents",
     "due_watches",
     "forget",
-    "has_expired",
+    "is_anything_left_over",
     "load_buckets",
     "load_due_buckets",
     "next_ends",
     "start_watches",
     "stop_watches",
     "sweep",
+    "sweep_forgotten",
     "write_buckets",
     "write_children",
     "write_watches",
@@ -285,18 +286,23 @@ async def write_watches(tx: Executor, due: Mapping[UUID, datetime]) -> None:
     )
 
 
-async def has_expired(db: Executor, shard: int, before: datetime) -> bool:
-    """Whether any bucket ended before that time."""
+async def is_anything_left_over(db: Executor, shard: int, before: datetime) -> bool:
+    """Whether there is something to sweep: buckets that ended before that time, or triggers that are no more."""
     return bool(
         await db.fetchval(
-            "SELECT true FROM automation_bucket WHERE shard = $1 AND window_end <= $2 LIMIT 1", shard, before
+            """
+            SELECT EXISTS (SELECT FROM automation_bucket WHERE shard = $1 AND window_end <= $2)
+                OR EXISTS (SELECT FROM automation_forgotten_trigger WHERE shard = $1)
+            """,
+            shard,
+            before,
         )
     )
 
 
-async def sweep(tx: Executor, shard: int, before: datetime, limit: int) -> int:
+async def sweep(tx: Executor, shard: int, before: datetime, limit: int) -> None:
     """Delete buckets that ended before that time, but for those a proactive trigger has still to look at."""
-    status = await tx.execute(
+    await tx.execute(
         """
         DELETE FROM automation_bucket WHERE (trigger_id, key_hash) IN (
             SELECT b.trigger_id, b.key_hash FROM automation_bucket b
@@ -309,12 +315,37 @@ async def sweep(tx: Executor, shard: int, before: datetime, limit: int) -> int:
         before,
         limit,
     )
-    return int(status.rpartition(" ")[2])
 
 
-async def forget(tx: Executor, trigger_ids: Sequence[UUID]) -> None:
-    """Delete whatever these triggers have counted and were waiting for."""
-    ids = sorted(trigger_ids)
-    await tx.execute("DELETE FROM automation_bucket WHERE trigger_id = ANY($1::uuid[])", ids)
-    await tx.execute("DELETE FROM automation_child_firing WHERE parent_trigger_id = ANY($1::uuid[])", ids)
-    await tx.execute("DELETE FROM automation_watch WHERE trigger_id = ANY($1::uuid[])", ids)
+async def sweep_forgotten(tx: Executor, shard: int, limit: int) -> None:
+    """Delete what one trigger that is no more has counted, a part at a time."""
+    trigger_id = await tx.fetchval(
+        "SELECT trigger_id FROM automation_forgotten_trigger WHERE shard = $1 ORDER BY trigger_id LIMIT 1", shard
+    )
+    if trigger_id is None:
+        return
+    status = await tx.execute(
+        """
+        DELETE FROM automation_bucket WHERE (trigger_id, key_hash) IN (
+            SELECT trigger_id, key_hash FROM automation_bucket WHERE trigger_id = $1 LIMIT $2
+        )
+        """,
+        trigger_id,
+        limit,
+    )
+    if int(status.rpartition(" ")[2]) < limit:
+        await tx.execute("DELETE FROM automation_child_firing WHERE parent_trigger_id = $1", trigger_id)
+        await tx.execute("DELETE FROM automation_watch WHERE trigger_id = $1", trigger_id)
+        await tx.execute("DELETE FROM automation_forgotten_trigger WHERE trigger_id = $1", trigger_id)
+
+
+async def forget(tx: Executor, automation_id: UUID, trigger_ids: Sequence[UUID]) -> None:
+    """Have whatever these triggers have counted deleted, by whoever works their shard."""
+    await tx.execute(
+        """
+        INSERT INTO automation_forgotten_trigger (trigger_id, shard)
+        SELECT unnest($1::uuid[]), $2 ON CONFLICT DO NOTHING
+        """,
+        sorted(trigger_ids),
+        shard_of(automation_id),
+    )

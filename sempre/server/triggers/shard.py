@@ -236,11 +236,12 @@ class Shard:
         before = memory.clock.as_of(now) - buffer
         if memory.waiting:
             return await self._late_followers(memory, now)
-        if not await counters.has_expired(self.scope.db, self.number, before):
+        if not await counters.is_anything_left_over(self.scope.db, self.number, before):
             return Work()
 
         async def write(tx: Executor) -> None:
             await counters.sweep(tx, self.number, before, _SWEPT_AT_ONCE)
+            await counters.sweep_forgotten(tx, self.number, _SWEPT_AT_ONCE)
 
         return Work(write)
 

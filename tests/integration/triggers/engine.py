@@ -42,7 +42,9 @@ class Engine:
 
 async def automate(scope: Scope, trigger: Json, *actions: Json, **fields: Any) -> UUID:
     """Store an automation. Returns its id."""
-    created = AutomationCreate.model_validate({"name": "an automation", "trigger": trigger, "actions": actions, **fields})
+    created = AutomationCreate.model_validate(
+        {"name": "an automation", "trigger": trigger, "actions": actions, **fields}
+    )
     created.trigger = with_new_ids(created.trigger)
     values = {name: created.model_dump(mode="json")[name] for name in queries.FIELDS}
     row = await queries.create(scope.db, scope.workspace_id, values)

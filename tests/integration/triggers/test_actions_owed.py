@@ -21,7 +21,10 @@ async def test_an_action_is_carried_out_once_and_told_of(scope: Scope) -> None:
     assert await Runner(scope, new_id()).run_due() == 1
     assert await Runner(scope, new_id()).run_due() == 0
     rows = await scope.db.fetch(
-        "SELECT id, event, resource, related, payload, follows FROM event WHERE event LIKE 'prefect.automation.%' ORDER BY seq"
+        """
+        SELECT id, event, resource, related, payload, follows FROM event
+        WHERE event LIKE 'prefect.automation.%' ORDER BY seq
+        """
     )
     told, triggered, executed = rows
     assert told["event"] == "prefect.automation.triggered"

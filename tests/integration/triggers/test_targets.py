@@ -49,7 +49,7 @@ def _about(**objects: str) -> dict[str, Any]:
 
 
 async def test_a_deployment_runs_with_the_values_of_templates(rooms: Rooms) -> None:
-    flow, deployment = await _deployment(rooms)
+    _, deployment = await _deployment(rooms)
     await rooms.post("/variables/", {"name": "place", "value": {"city": "Parma"}}, status=201)
     parameters = {
         "number": "{{ event.payload.n }}",

@@ -55,6 +55,12 @@ CREATE TABLE automation_watch (
 );
 CREATE INDEX automation_watch_due ON automation_watch (shard, due);
 
+-- Triggers that are no more, until what they have counted is gone as well: that may be too much for one transaction.
+CREATE TABLE automation_forgotten_trigger (
+    trigger_id uuid PRIMARY KEY,
+    shard integer NOT NULL
+);
+
 -- Events that came before the one they follow and wait for it.
 CREATE TABLE automation_waiting_event (
     shard integer NOT NULL,
