@@ -23,6 +23,7 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
 )
 from pydantic.config import JsonDict
 
@@ -49,6 +50,7 @@ __all__ = [
     "RunName",
     "Seconds",
     "Slug",
+    "Span",
     "WireModel",
     "check_slug",
     "compact_length",
@@ -107,6 +109,17 @@ sixth of a fraction are dropped. Out: ISO 8601 with ``Z``."""
 
 Duration = Annotated[timedelta, PlainSerializer(timedelta.total_seconds, return_type=float, when_used="json")]
 """A span of time. In: seconds, an ISO 8601 duration or ``HH:MM:SS``. Out: float seconds."""
+
+
+def _to_number(value: object) -> object:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Span = Annotated[timedelta, BeforeValidator(_to_number), WithJsonSchema({"type": "number", "format": "time-delta"})]
+"""The same as a parameter of a body, where it is a number, which may be written as text."""
 
 
 def _to_seconds(value: object) -> object:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sempre.schemas.base import ActionModel, JsonObject, Name, Record, Slug, check_slug
 
@@ -70,8 +70,12 @@ class BlockSchema(Record):
     version: str = NON_VERSIONED
 
 
+def _name_or_none(name: object) -> object:
+    return None if name == "" else name
+
+
 class BlockDocumentCreate(ActionModel):
-    name: DocumentName | None = None
+    name: Annotated[DocumentName | None, BeforeValidator(_name_or_none)] = None
     data: JsonObject = Field(default_factory=dict)
     block_schema_id: UUID
     block_type_id: UUID

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from sempre.schemas.base import DateTime, Page, Record, Seconds, WireModel
 from sempre.schemas.deployments import DeploymentResponse
@@ -260,11 +260,8 @@ class SimpleNextFlowRun(WireModel):
     next_scheduled_start_time: DateTime
 
 
-class TaskRunCount(WireModel):
-    """Finished task runs of one bar of the dashboard."""
-
-    completed: int = 0
-    failed: int = 0
+class TaskRunCount(RootModel[dict[str, int]]):
+    """Finished task runs of one bar of the dashboard, ``completed`` and ``failed``."""
 
 
 class CountByState(WireModel):

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from sempre.schemas.base import (
     DEPRECATED,
@@ -39,6 +39,7 @@ __all__ = [
     "WorkQueueStatus",
     "WorkQueueStatusDetail",
     "WorkQueueUpdate",
+    "check_queue_name",
     "WorkerFlowRunResponse",
     "WorkerResponse",
     "WorkerStatus",
@@ -72,10 +73,20 @@ def _check_template(template: JsonObject) -> JsonObject:
     return template
 
 
-def _check_pool_name(name: str) -> str:
-    if not name.strip("' \""):
+def _check_pool_name(name: object) -> object:
+    if isinstance(name, str) and not name.strip("' \""):
         raise ValueError("name cannot be an empty string")
     return name
+
+
+def check_queue_name(name: str | None) -> str | None:
+    """The name itself. Raises ``ValueError`` unless a queue can have it."""
+    if name is not None and (not name or not _IN_NO_NAME.isdisjoint(name)):
+        raise ValueError("the name must not be empty, nor contain any of / % & > <")
+    return name
+
+
+_IN_NO_NAME = frozenset("/%&><")
 
 
 JobTemplate = Annotated[JsonObject, AfterValidator(_check_template)]
@@ -89,7 +100,7 @@ class WorkPoolStorageConfiguration(ActionModel):
 
 
 class WorkPoolCreate(ActionModel):
-    name: Annotated[Name, AfterValidator(_check_pool_name)]
+    name: Annotated[Name, BeforeValidator(_check_pool_name)]
     description: str | None = None
     type: str = "prefect-agent"
     base_job_template: JobTemplate = Field(default_factory=dict)
@@ -139,7 +150,8 @@ class WorkQueueCreate(ActionModel):
 
 
 class WorkQueueUpdate(ActionModel):
-    name: str | None = None
+    # The API document promises no pattern here, but a name beyond it could be neither read nor listed by others.
+    name: Annotated[str | None, AfterValidator(check_queue_name)] = None
     description: str | None = None
     is_paused: bool = False
     concurrency_limit: NonNegativeInteger | None = None

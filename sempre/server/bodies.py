@@ -4,6 +4,9 @@ The framework resolves parameters for every shape an API could have; that is mos
 have few shapes: the scope, ids and names in the path, one model or several embedded parameters in the body. Where a
 handler takes only those, a well-formed request goes straight to it; whatever is unusual (another content type, a query,
 anything invalid) takes the framework's road, whose errors are the protocol's.
+
+The body of a list call is one model for us, and several embedded parameters by the rules of the protocol: any of them
+may be null or absent unless it is required, and so may the whole body.
 """
 
 import contextlib
@@ -22,6 +25,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from sempre.schemas.lists import ListCall
 from sempre.server.payloads import is_json, parse
 from sempre.server.responses import JSON
 from sempre.server.scope import request_scope
@@ -32,10 +36,12 @@ _Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class BodyRoute(APIRoute):
-    """A route of the protocol. A null for an optional embedded parameter is no value, and a null body has none."""
+    """A route of the protocol. A null for an embedded parameter is no value, and a null body has none."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        if (call := _list_call(self)) and not any(field.is_required() for field in call.model_fields.values()):
+            self.dependant.body_params[0].field_info.default_factory = call
         arguments = _Arguments.of(self)
         if arguments is not None:
             self.app = _Direct(arguments, self.endpoint, otherwise=self.app, status_code=self.status_code or 200)
@@ -44,47 +50,54 @@ class BodyRoute(APIRoute):
         handler = super().get_route_handler()
         if not self.dependant.body_params:
             return handler
-        reading = _Embedding if self._embed_body_fields else _Reading
-        optional = _optional(self)
+        reading = _Asking if _list_call(self) else _Embedding if self._embed_body_fields else _Reading
 
         async def handle(request: Request) -> Response:
-            return await handler(await reading.of(request, optional))
+            asked = await reading.of(request)
+            try:
+                return await handler(asked)
+            except RequestValidationError as error:
+                raise await asked.refusal(error) from None
 
         return handle
 
 
-def _optional(route: APIRoute) -> frozenset[str]:
-    return frozenset(field.alias for field in route.dependant.body_params if not field.field_info.is_required())
+def _list_call(route: APIRoute) -> type[ListCall] | None:
+    """The model of the body, if it is a list call's."""
+    models: list[Any] = [field.field_info.annotation for field in route.dependant.body_params]
+    is_one = len(models) == 1 and isinstance(models[0], type) and issubclass(models[0], ListCall)
+    return models[0] if is_one else None
 
 
-def _given(body: Mapping[str, Any], optional: frozenset[str]) -> dict[str, Any]:
-    return {key: value for key, value in body.items() if value is not None or key not in optional}
+def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A null is an absent key, also where one is required."""
+    return {key: value for key, value in body.items() if value is not None}
 
 
 class _Reading(Request):
     """A request of which the framework reads JSON as we do."""
 
-    def __init__(self, request: Request, optional: frozenset[str]) -> None:
-        super().__init__(request.scope, request.receive)
-        self._optional = optional
-
     @classmethod
-    async def of(cls, request: Request, optional: frozenset[str]) -> "_Reading":
-        reading = cls(request, optional)
+    async def of(cls, request: Request) -> "_Reading":
+        reading = cls(request.scope, request.receive)
         await reading.body()  # here, as the framework takes whatever comes up meanwhile for a malformed body
         return reading
 
     async def json(self) -> Any:
         return parse(await self.body())
 
+    async def refusal(self, error: RequestValidationError) -> RequestValidationError:
+        """The error as the client is to see it."""
+        return error
+
 
 class _Embedding(_Reading):
-    """The same for several parameters: the framework would hold a null against a parameter's type (spec/api 3), and
-    take what is no object for one without keys."""
+    """The same for a body of keys: the framework would hold a null against a parameter's type (spec/api 3), and take
+    what is no object for one without keys."""
 
     @classmethod
-    async def of(cls, request: Request, optional: frozenset[str]) -> "_Reading":
-        reading = await super().of(request, optional)
+    async def of(cls, request: Request) -> "_Reading":
+        reading = await super().of(request)
         body = await reading.body()
         if body and not is_json(request.headers.get("content-type", "")):
             raise _no_object(body)
@@ -95,7 +108,25 @@ class _Embedding(_Reading):
         return reading
 
     async def json(self) -> Any:
-        return _given(await super().json() or {}, self._optional)
+        return _given(await super().json() or {})
+
+    async def refusal(self, error: RequestValidationError) -> RequestValidationError:
+        """With the body as it was sent. What stands in the place of a missing key is nothing."""
+        items = [
+            {**item, "input": None} if item["type"] == "missing" and len(item["loc"]) == 2 else item
+            for item in error.errors()
+        ]
+        body = error.body
+        with contextlib.suppress(json.JSONDecodeError):
+            body = parse(sent) if (sent := await Request.body(self)) else None
+        return RequestValidationError(items, body=body)
+
+
+class _Asking(_Embedding):
+    """The same for a list call, where the framework would miss the body as a whole instead of its keys."""
+
+    async def body(self) -> bytes:
+        return await super().body() or (b"{}" if is_json(self.headers.get("content-type", "")) else b"")
 
 
 def _no_object(content: Any) -> RequestValidationError:
@@ -113,8 +144,8 @@ class _Arguments:
         self._path = tuple(field.name for field in route.dependant.path_params)
         self._headers = tuple(route.dependant.header_params)
         self._fields = tuple(route.dependant.body_params)
+        self._has_keys = route._embed_body_fields or _list_call(route) is not None
         self._embedded = route._embed_body_fields
-        self._optional = _optional(route)
 
     @classmethod
     def of(cls, route: APIRoute) -> "_Arguments | None":
@@ -152,10 +183,14 @@ class _Arguments:
         if body and not is_json(request.headers.get("content-type", "")):
             return False
         try:
-            content = parse(body) if body else None
-            if self._embedded:
+            content: Any = parse(body) if body else None
+            if self._has_keys:
                 content = {} if content is None else content
-                return isinstance(content, dict) and self._read_embedded(_given(content, self._optional), arguments)
+                if not isinstance(content, dict):
+                    return False
+                content = _given(content)
+            if self._embedded:
+                return self._read_embedded(content, arguments)
             (field,) = self._fields
             return self._take(field, content, arguments)
         except json.JSONDecodeError:

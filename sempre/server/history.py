@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import BigInteger, Table, and_, cast, extract, func, literal, select
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from sempre.db.compile import compiled
 from sempre.db.pool import Executor
+from sempre.schemas import lists
 from sempre.server.errors import Unprocessable
 from sempre.server.estimates import lateness, run_time
 from sempre.server.filters.conditions import Condition
+from sempre.server.lists import fetch
 
 __all__ = ["Intervals", "intervals_of", "read_history"]
 
@@ -33,11 +34,12 @@ class Intervals:
         return self.start + self.count * self.step
 
 
-def intervals_of(start: datetime, end: datetime, step: timedelta) -> Intervals:
-    """As many as it takes to cover ``start .. end``, at most the first 500; the last may reach past ``end``.
+def intervals_of(asked: lists.Intervals) -> Intervals:
+    """As many as it takes to cover the span asked for, at most the first 500; the last may reach past its end.
 
     Raises Unprocessable for a step below one second.
     """
+    start, end, step = asked.history_start, asked.history_end, asked.history_interval_seconds
     if step < timedelta(seconds=1):
         raise Unprocessable("History interval must not be less than 1 second.")
     intervals = Intervals(start, step, min(max(0, -((start - end) // step)), MAX_INTERVALS))
@@ -60,8 +62,7 @@ async def read_history(db: Executor, runs: Table, condition: Condition, interval
     ]
     if not history:
         return []
-    sql, arguments = compiled(_counted(runs, condition, intervals))
-    for row in await db.fetch(sql, *arguments):
+    for row in await fetch(db, _counted(runs, condition, intervals)):
         state = dict(row)
         history[state.pop("number")]["states"].append(state)  # type: ignore[attr-defined]
     return history

@@ -1,53 +1,96 @@
-"""Bounds and shapes that every list call shares: page sizes, offsets, pages, sorting."""
+"""What every list call shares on its way to SQL: which part of a list, in which order, and how many there are."""
 
 import math
-from typing import Annotated, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
-from fastapi import Body
-from sqlalchemy import Select, func, select
+from sqlalchemy import ClauseElement, ColumnElement, FromClause, Select, Table, func, select
 
 from sempre.db.compile import compiled
-from sempre.db.pool import Executor, Record
+from sempre.db.pool import Database, Executor, Record
+from sempre.schemas.lists import Limited, ListCall, NumberedPage, Slice
 from sempre.server.errors import Unprocessable
+from sempre.server.filters.relations import Family, matching
 from sempre.server.scope import Scope
 
-__all__ = ["Limit", "Offset", "PageNumber", "bounded", "count", "fetch", "page_of"]
+__all__ = ["Part", "bounded", "count", "fetch", "first", "order", "page_of", "part_of", "value"]
 
 
-# A null for one of these is no value, as for every optional parameter beside others (see bodies.py).
-Limit = Annotated[int | None, Body(description="Page size; null or absent: the server's default")]
-Offset = Annotated[int, Body(ge=0)]
-PageNumber = Annotated[int, Body(ge=1)]
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``limit`` rows of a list behind the first ``offset``."""
+
+    limit: int
+    offset: int = 0
+
+    def of(self, query: Select[Any]) -> Select[Any]:
+        return query.limit(self.limit).offset(self.offset)
 
 
-def bounded(scope: Scope, limit: int | None) -> int:
+def part_of(scope: Scope, asked: Slice | NumberedPage) -> Part:
+    """The part a call asks for. Raises Unprocessable for a limit outside 0 .. the server's."""
+    size = bounded(scope, asked)
+    return Part(size, (asked.page - 1) * size if isinstance(asked, NumberedPage) else asked.offset)
+
+
+def bounded(scope: Scope, asked: Limited) -> int:
     """The page size asked for, or the default. Raises Unprocessable outside 0 .. the server's limit."""
     most = scope.settings.api.default_limit
-    if limit is None:
+    if asked.limit is None:
         return most
-    if limit > most:
+    if asked.limit > most:
         raise Unprocessable(f"Invalid limit: must be less than or equal to {most}.")
-    if limit < 0:
+    if asked.limit < 0:
         raise Unprocessable("Invalid limit: must be greater than or equal to 0.")
-    return limit
+    return asked.limit
 
 
-async def fetch(db: Executor, query: Select[Any]) -> list[Record]:
+def order(sort: StrEnum, c: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The order a sort stands for, over columns ``c``: ``NAME_ASC`` is by ``name``. Ties are broken by the id, the
+    same way round, so that pages neither repeat nor skip a row and one index serves both directions."""
+    name, _, direction = sort.value.rpartition("_")
+    key = func.coalesce(c.start_time, c.expected_start_time) if name == "START_TIME" else c[name.lower()]
+    return (key.asc(), c.id.asc()) if direction == "ASC" else (key.desc(), c.id.desc())
+
+
+def first(table: Table, condition: ColumnElement[bool], sort: StrEnum, part: Part, *, few: bool = False) -> FromClause:
+    """The ids of one part of a sorted list, to be joined with the table again.
+
+    Ids, the keys of the sorts and the columns most filters look at are in one index: what is passed over on the way to
+    the part costs no visit to the table. ``few``: what matches is found by keys, then sorted; else Postgres may go
+    through everything in the order of the sort, hoping to meet enough of it soon.
+    """
+    if not few:
+        return part.of(select(table.c.id).where(condition).order_by(*order(sort, table.c))).subquery("chosen")
+    found = select(table).where(condition).cte("found").prefix_with("MATERIALIZED")
+    return part.of(select(found.c.id).order_by(*order(sort, found.c))).subquery("chosen")
+
+
+async def fetch(db: Executor, query: ClauseElement) -> list[Record]:
+    """Rows of a composed query, planned for its values. (In a transaction as usual: nothing there is large.)"""
     sql, arguments = compiled(query)
-    return await db.fetch(sql, *arguments)
+    return await (db.fetch_planned if isinstance(db, Database) else db.fetch)(sql, *arguments)
 
 
-async def count(db: Executor, query: Select[Any]) -> int:
-    """How many rows ``query`` would give without its limits."""
-    sql, arguments = compiled(select(func.count()).select_from(query.subquery()))
-    return int(await db.fetchval(sql, *arguments))
+async def value(db: Executor, query: Select[Any]) -> Any:
+    """The one value of a composed query."""
+    return (await fetch(db, query))[0][0]
 
 
-def page_of(results: list[Any], *, total: int, limit: int, page: int) -> dict[str, Any]:
+async def count(db: Executor, workspace_id: UUID, family: Family, asked: ListCall) -> int:
+    """How many rows of a family match."""
+    query = select(func.count()).select_from(family.resource.table).where(matching(family, asked, workspace_id))
+    return int(await value(db, query))
+
+
+def page_of(results: list[Mapping[str, Any]], *, total: int, part: Part, page: int) -> dict[str, Any]:
     return {
         "results": results,
         "count": total,
-        "limit": limit,
-        "pages": math.ceil(total / limit) if limit else 0,
+        "limit": part.limit,
+        "pages": math.ceil(total / part.limit) if part.limit else 0,
         "page": page,
     }

@@ -4,9 +4,8 @@ A filter is a conjunction of its set members; with ``operator: or_`` (:class:`Co
 An unset member says nothing. ``any_: []`` matches no row; an empty ``not_any_`` or ``all_`` says nothing.
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from sempre.schemas.base import DateTime, FilterModel
@@ -39,13 +38,6 @@ class Combined(FilterModel):
     """A filter whose set members are joined by ``operator``."""
 
     operator: Operator = Operator.and_
-
-    def members(self) -> Iterator[tuple[str, Any]]:
-        """The set members by name, without the operator."""
-        values = self.__dict__
-        for name in type(self).model_fields:
-            if name != "operator" and values[name] is not None:
-                yield name, values[name]
 
 
 class AnyOf(FilterModel, Generic[Value]):

@@ -1,5 +1,6 @@
 """Liveness, readiness, versions, CSRF tokens and the server's own settings."""
 
+from enum import Enum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -19,16 +20,19 @@ from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = Room(tags=["Admin"])
+router = Room()
+
+_ROOT: list[str | Enum] = ["Root"]
+_ADMIN: list[str | Enum] = ["Admin"]
 
 
-@router.get("/health")
+@router.get("/health", tags=_ROOT)
 async def health() -> bool:
     """Liveness: the process answers. Touches nothing."""
     return True
 
 
-@router.get("/ready")
+@router.get("/ready", tags=_ROOT)
 async def ready(request: Request, scope: ScopeDep) -> Response:
     """Readiness: the database answers and no stop is under way. Never Redis, never a busy service."""
     if getattr(request.app.state, "draining", False):
@@ -40,36 +44,36 @@ async def ready(request: Request, scope: ScopeDep) -> Response:
     return JSON({"message": "OK"})
 
 
-@router.get("/hello")
+@router.get("/hello", tags=_ROOT)
 async def hello() -> str:
     return "👋"
 
 
-@router.get("/version")
+@router.get("/version", tags=_ROOT)
 async def version() -> str:
     """The version of the REST API."""
     return API_VERSION
 
 
-@router.get("/admin/version")
+@router.get("/admin/version", tags=_ADMIN)
 async def admin_version() -> str:
     """The release of the protocol's stock client that this server matches; clients compare it with their own."""
     return PROTOCOL_VERSION
 
 
-@router.get("/admin/settings")
+@router.get("/admin/settings", tags=_ADMIN)
 async def read_settings(scope: ScopeDep) -> Response:
     """The settings in effect: secrets masked, spans of time as ISO 8601 durations."""
     return JSON(effective_settings(scope.settings))
 
 
-@router.get("/admin/storage", response_model=ServerDefaultResultStorage)
+@router.get("/admin/storage", response_model=ServerDefaultResultStorage, tags=_ADMIN)
 async def read_default_storage(scope: ScopeDep) -> Response:
     """The block that keeps results where a flow names none; null where there is none."""
     return _storage(await storage.default_storage(scope.db, scope.workspace_id))
 
 
-@router.put("/admin/storage", response_model=ServerDefaultResultStorage)
+@router.put("/admin/storage", response_model=ServerDefaultResultStorage, tags=_ADMIN)
 async def update_default_storage(scope: ScopeDep, configuration: ServerDefaultResultStorageUpdate) -> Response:
     """Set that block; it must be one that can be written to."""
     id = configuration.default_result_storage_block_id
@@ -82,7 +86,7 @@ async def update_default_storage(scope: ScopeDep, configuration: ServerDefaultRe
     return _storage(id)
 
 
-@router.delete("/admin/storage", status_code=204)
+@router.delete("/admin/storage", status_code=204, tags=_ADMIN)
 async def clear_default_storage(scope: ScopeDep) -> Response:
     await storage.clear_default_storage(scope.db, scope.workspace_id)
     return no_content()

@@ -4,22 +4,23 @@ Whoever changes what a collection points to holds the collection's row first, so
 each other; creating does so by the upsert itself.
 """
 
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
-from sempre.db import tables
 from sempre.db.pool import Executor, Record
+from sempre.schemas.lists import ListCall
 from sempre.schemas.sorting import ArtifactCollectionSort, ArtifactSort
 from sempre.server import lists
-from sempre.server.artifacts.filters import ArtifactFilters, condition
+from sempre.server.filters.relations import ARTIFACT_COLLECTIONS, ARTIFACTS, Family, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
 __all__ = [
     "collect",
     "collections_page",
-    "collections_total",
     "create",
     "delete",
     "find",
@@ -27,23 +28,12 @@ __all__ = [
     "hold_collection",
     "page",
     "repoint",
-    "total",
     "update",
 ]
 
 _CONTENT = "type, description, data, metadata_, flow_run_id, task_run_id"
 _COLUMNS = f"id, created, updated, key, {_CONTENT}"
 _COLLECTION_COLUMNS = f"id, created, updated, key, latest_id, {_CONTENT}"
-
-_artifact = tables.artifact
-_collection = tables.artifact_collection
-_SORTED_BY = {
-    "CREATED_DESC": ("created", "desc"),
-    "UPDATED_DESC": ("updated", "desc"),
-    "ID_DESC": ("id", "desc"),
-    "KEY_ASC": ("key", "asc"),
-    "KEY_DESC": ("key", "desc"),
-}
 
 
 async def create(db: Executor, workspace_id: UUID, values: dict[str, Any]) -> Record:
@@ -161,36 +151,19 @@ async def repoint(db: Executor, workspace_id: UUID, key: str, deleted_id: UUID) 
     )
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filters: ArtifactFilters, *, sort: ArtifactSort, limit: int, offset: int
-) -> list[Record]:
-    return await _page(db, workspace_id, filters, _COLUMNS, _artifact, sort, limit, offset)
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: ArtifactSort, part: Part) -> list[Record]:
+    return await _page(db, workspace_id, ARTIFACTS, _COLUMNS, asked, sort, part)
 
 
 async def collections_page(
-    db: Executor, workspace_id: UUID, filters: ArtifactFilters, *, sort: ArtifactCollectionSort, limit: int, offset: int
+    db: Executor, workspace_id: UUID, asked: ListCall, sort: ArtifactCollectionSort, part: Part
 ) -> list[Record]:
-    return await _page(db, workspace_id, filters, _COLLECTION_COLUMNS, _collection, sort, limit, offset)
+    return await _page(db, workspace_id, ARTIFACT_COLLECTIONS, _COLLECTION_COLUMNS, asked, sort, part)
 
 
 async def _page(
-    db: Executor, workspace_id: UUID, filters: ArtifactFilters, columns: str, table: Any, sort: Any, limit: int,
-    offset: int,
-) -> list[Record]:  # fmt: skip
-    name, direction = _SORTED_BY[sort.value]
-    query = (
-        select(*(table.c[column] for column in columns.split(", ")))
-        .where(condition(filters, table, workspace_id))
-        .order_by(getattr(table.c[name], direction)(), table.c.id)
-        .limit(limit)
-        .offset(offset)
-    )
-    return await lists.fetch(db, query)
-
-
-async def total(db: Executor, workspace_id: UUID, filters: ArtifactFilters) -> int:
-    return await lists.count(db, select(_artifact.c.id).where(condition(filters, _artifact, workspace_id)))
-
-
-async def collections_total(db: Executor, workspace_id: UUID, filters: ArtifactFilters) -> int:
-    return await lists.count(db, select(_collection.c.id).where(condition(filters, _collection, workspace_id)))
+    db: Executor, workspace_id: UUID, family: Family, columns: str, asked: ListCall, sort: StrEnum, part: Part
+) -> list[Record]:
+    c = family.resource.table.c
+    query = select(*(c[column] for column in columns.split(", "))).where(matching(family, asked, workspace_id))
+    return await lists.fetch(db, part.of(query.order_by(*lists.order(sort, c))))

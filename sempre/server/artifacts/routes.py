@@ -1,25 +1,22 @@
 """``/artifacts``: what runs leave behind, and for every key the latest of it."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
 from sempre.schemas.artifacts import Artifact, ArtifactCollection, ArtifactCreate, ArtifactUpdate
-from sempre.schemas.filters.artifacts import ArtifactCollectionFilter, ArtifactFilter
-from sempre.schemas.filters.deployments import DeploymentFilter
-from sempre.schemas.filters.flow_runs import FlowRunFilter
-from sempre.schemas.filters.flows import FlowFilter
-from sempre.schemas.filters.task_runs import TaskRunFilter
-from sempre.schemas.sorting import ArtifactCollectionSort, ArtifactSort
+from sempre.schemas.lists import (
+    ArtifactCollectionFilters,
+    ArtifactCollectionList,
+    ArtifactFilters,
+    ArtifactList,
+)
 from sempre.server import lists
 from sempre.server.artifacts import queries
-from sempre.server.artifacts.filters import ArtifactFilters
 from sempre.server.errors import NotFound
 from sempre.server.events.emit import ServerEvent, emit, named, resource
-from sempre.server.lists import Limit, Offset
+from sempre.server.filters.relations import ARTIFACT_COLLECTIONS, ARTIFACTS
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -31,7 +28,7 @@ router = Room(prefix="/artifacts", tags=["Artifacts"])
 _NOT_FOUND = "Artifact not found."
 
 
-@router.post("/", status_code=201, response_model=Artifact)
+@router.post("/", response_model=Artifact)
 async def create_artifact(scope: ScopeDep, artifact: ArtifactCreate) -> Response:
     """Create an artifact; with a key (an empty one counts) it becomes the latest of that key."""
     values = {name: getattr(artifact, name) for name in ArtifactCreate.model_fields}
@@ -58,71 +55,30 @@ async def read_latest_artifact(scope: ScopeDep, key: str) -> Response:
 
 
 @router.post("/filter", response_model=list[Artifact])
-async def read_artifacts(
-    scope: ScopeDep,
-    sort: Annotated[ArtifactSort, Body()] = ArtifactSort.ID_DESC,
-    limit: Limit = None,
-    offset: Offset = 0,
-    artifacts: ArtifactFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    flows: FlowFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-) -> Response:
+async def read_artifacts(scope: ScopeDep, asked: ArtifactList) -> Response:
     """The artifacts that match, all versions, one page of them."""
-    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
-    rows = await queries.page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
+    rows = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, lists.part_of(scope, asked))
     return JSON([dict(row) for row in rows])
 
 
 @router.post("/latest/filter", response_model=list[ArtifactCollection])
-async def read_latest_artifacts(
-    scope: ScopeDep,
-    sort: Annotated[ArtifactCollectionSort, Body()] = ArtifactCollectionSort.ID_DESC,
-    limit: Limit = None,
-    offset: Offset = 0,
-    artifacts: ArtifactCollectionFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    flows: FlowFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-) -> Response:
+async def read_latest_artifacts(scope: ScopeDep, asked: ArtifactCollectionList) -> Response:
     """The latest artifact of each key that matches, with the collection's id and ``latest_id``."""
-    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
-    rows = await queries.collections_page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
+    part = lists.part_of(scope, asked)
+    rows = await queries.collections_page(scope.db, scope.workspace_id, asked, asked.sort, part)
     return JSON([dict(row) for row in rows])
 
 
 @router.post("/count")
-async def count_artifacts(
-    scope: ScopeDep,
-    artifacts: ArtifactFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    flows: FlowFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-) -> int:
+async def count_artifacts(scope: ScopeDep, asked: ArtifactFilters) -> int:
     """How many artifacts the filters match."""
-    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
-    return await queries.total(scope.db, scope.workspace_id, filters)
+    return await lists.count(scope.db, scope.workspace_id, ARTIFACTS, asked)
 
 
 @router.post("/latest/count")
-async def count_latest_artifacts(
-    scope: ScopeDep,
-    artifacts: ArtifactCollectionFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    flows: FlowFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-) -> int:
+async def count_latest_artifacts(scope: ScopeDep, asked: ArtifactCollectionFilters) -> int:
     """How many keys the filters match."""
-    filters = ArtifactFilters(artifacts, flow_runs, task_runs, flows, deployments)
-    return await queries.collections_total(scope.db, scope.workspace_id, filters)
+    return await lists.count(scope.db, scope.workspace_id, ARTIFACT_COLLECTIONS, asked)
 
 
 @router.patch("/{id:uuid}", status_code=204)

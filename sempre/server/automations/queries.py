@@ -4,15 +4,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, true
+from sqlalchemy import select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
-from sempre.schemas.filters.automations import AutomationFilter
+from sempre.schemas.lists import ListCall
 from sempre.schemas.sorting import AutomationSort
 from sempre.server import lists
-from sempre.server.filters.conditions import Condition, among, combined, member, tags
+from sempre.server.filters.relations import AUTOMATIONS, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
 __all__ = [
     "FIELDS",
@@ -23,7 +24,6 @@ __all__ = [
     "page",
     "relate",
     "related_to",
-    "total",
     "unrelate_others",
     "update",
 ]
@@ -32,14 +32,6 @@ FIELDS = (
     "name", "description", "enabled", "tags", "trigger", "actions", "actions_on_trigger", "actions_on_resolve",
 )  # fmt: skip
 _COLUMNS = ", ".join((*FIELDS, "id", "created", "updated"))
-
-_automation = tables.automation.c
-_ORDER: dict[AutomationSort, Any] = {
-    AutomationSort.CREATED_DESC: _automation.created.desc(),
-    AutomationSort.UPDATED_DESC: _automation.updated.desc(),
-    AutomationSort.NAME_ASC: _automation.name.asc(),
-    AutomationSort.NAME_DESC: _automation.name.desc(),
-}
 
 
 async def create(db: Executor, workspace_id: UUID, values: dict[str, Any]) -> Record:
@@ -79,37 +71,25 @@ async def update(
     )
 
 
-_AND_COUNTERS = f"""
-    , buckets AS (DELETE FROM automation_bucket b USING gone WHERE b.automation_id = gone.id)
-    , firings AS (DELETE FROM automation_child_firing f USING gone WHERE f.automation_id = gone.id)
-    SELECT {_COLUMNS} FROM gone
-"""
-
-
 async def delete(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
-    """Delete an automation with its relations and whatever its triggers have counted."""
+    """Delete an automation with its relations."""
     return await db.fetchrow(
-        f"WITH gone AS (DELETE FROM automation WHERE id = $1 AND workspace_id = $2 RETURNING *) {_AND_COUNTERS}",
-        id,
-        workspace_id,
+        f"DELETE FROM automation WHERE id = $1 AND workspace_id = $2 RETURNING {_COLUMNS}", id, workspace_id
     )
 
 
-async def delete_owned_by(db: Executor, workspace_id: UUID, resource_id: str) -> int:
-    """Delete the automations that a resource owns, as far as they were there when this began; how many."""
-    rows = await db.fetch(
+async def delete_owned_by(db: Executor, workspace_id: UUID, resource_id: str) -> list[Record]:
+    """Delete the automations that a resource owns, as far as they were there when this began."""
+    return await db.fetch(
         f"""
-        WITH gone AS (
-            DELETE FROM automation WHERE workspace_id = $1 AND created <= now() AND id IN (
-                SELECT automation_id FROM automation_related_resource
-                WHERE workspace_id = $1 AND resource_id = $2 AND owned
-            ) RETURNING *
-        ) {_AND_COUNTERS}
+        DELETE FROM automation WHERE workspace_id = $1 AND created <= now() AND id IN (
+            SELECT automation_id FROM automation_related_resource
+            WHERE workspace_id = $1 AND resource_id = $2 AND owned
+        ) RETURNING {_COLUMNS}
         """,
         workspace_id,
         resource_id,
     )
-    return len(rows)
 
 
 async def relate(
@@ -154,32 +134,7 @@ async def related_to(db: Executor, workspace_id: UUID, resource_id: str) -> list
     )
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filter: AutomationFilter | None, *, sort: AutomationSort, limit: int, offset: int
-) -> list[Record]:
-    query = _matching(workspace_id, filter).order_by(_ORDER[sort], _automation.id).limit(limit).offset(offset)
-    return await lists.fetch(db, query)
-
-
-async def total(db: Executor, workspace_id: UUID, filter: AutomationFilter | None) -> int:
-    return await lists.count(db, _matching(workspace_id, filter))
-
-
-def _matching(workspace_id: UUID, filter: AutomationFilter | None) -> Select[Any]:
-    columns = [_automation[name] for name in _COLUMNS.split(", ")]
-    query = select(*columns).where(_automation.workspace_id == workspace_id)
-    return query if filter is None else query.where(_condition(filter))
-
-
-def _condition(filter: AutomationFilter) -> Condition:
-    conditions: list[Condition] = []
-    if filter.id:
-        conditions.append(member(among(_automation.id, filter.id.any_)))
-    if filter.name:
-        conditions.append(member(among(_automation.name, filter.name.any_)))
-    if filter.created:
-        before = filter.created.before_
-        conditions.append(true() if before is None else _automation.created <= before)
-    if filter.tags:
-        conditions.append(tags(_automation.tags, filter.tags))
-    return combined(filter.operator, conditions)
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: AutomationSort, part: Part) -> list[Record]:
+    c = tables.automation.c
+    query = select(*(c[name] for name in _COLUMNS.split(", "))).where(matching(AUTOMATIONS, asked, workspace_id))
+    return await lists.fetch(db, part.of(query.order_by(*lists.order(sort, c))))

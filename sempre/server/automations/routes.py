@@ -1,9 +1,8 @@
 """``/automations``: triggers and what to do when they fire."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import Body
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter
 from starlette.responses import Response
@@ -17,18 +16,19 @@ from sempre.schemas.automations import (
     AutomationUpdate,
     check_for_loop,
 )
-from sempre.schemas.filters.automations import AutomationFilter
-from sempre.schemas.sorting import AutomationSort
+from sempre.schemas.lists import AutomationFilters, AutomationList
 from sempre.schemas.triggers import with_new_ids
 from sempre.server import lists
 from sempre.server.automations import queries
-from sempre.server.automations.checks import check_actions, deployments_run
+from sempre.server.automations.checks import check_actions, check_trigger, deployments_run
 from sempre.server.errors import Conflict, ObjectNotFound
 from sempre.server.events.emit import ServerEvent, emit, resource
-from sempre.server.lists import Limit, Offset
+from sempre.server.filters.relations import AUTOMATIONS
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
+from sempre.server.triggers.counters import forget
+from sempre.server.triggers.definitions import ids_below
 
 __all__ = ["router"]
 
@@ -43,6 +43,7 @@ _ACTION_FIELDS = ("actions", "actions_on_trigger", "actions_on_resolve")
 @router.post("/", status_code=201, response_model=Automation)
 async def create_automation(scope: ScopeDep, automation: AutomationCreate) -> Response:
     """Create an automation; its triggers get ids of their own."""
+    check_trigger(automation.trigger)
     await check_actions(scope, _actions(automation), empty_too=False)
     values = _stored(automation, queries.FIELDS)
     async with scope.db.transaction() as transaction:
@@ -59,14 +60,17 @@ async def create_automation(scope: ScopeDep, automation: AutomationCreate) -> Re
 @router.put("/{id:uuid}", status_code=204)
 async def update_automation(scope: ScopeDep, id: UUID, automation: AutomationUpdate) -> Response:
     """Write what was sent; what was not keeps its value. The triggers get new ids and begin anew."""
-    if await queries.find(scope.db, scope.workspace_id, id) is None:
+    before = await queries.find(scope.db, scope.workspace_id, id)
+    if before is None:
         raise ObjectNotFound(_NOT_FOUND)
+    check_trigger(automation.trigger)
     await check_actions(scope, _actions(automation), empty_too=True)
     changes = _stored(automation, (name for name in queries.FIELDS if name in automation.model_fields_set))
     async with scope.db.transaction() as transaction:
         updated = await queries.update(transaction, scope.workspace_id, id, changes)
         if updated is None:
             raise ObjectNotFound(_NOT_FOUND)
+        await forget(transaction, id, ids_below(before["trigger"]))
         # Actions that were not sent are still there: relations follow what the automation now holds.
         related = deployments_run(*(_ACTIONS.validate_python(updated[name]) for name in _ACTION_FIELDS))
         await queries.unrelate_others(transaction, scope.workspace_id, id, related)
@@ -119,32 +123,23 @@ async def delete_automation(scope: ScopeDep, id: UUID) -> Response:
         deleted = await queries.delete(transaction, scope.workspace_id, id)
         if deleted is None:
             raise ObjectNotFound(_NOT_FOUND)
+        await forget(transaction, id, ids_below(deleted["trigger"]))
         await emit(transaction, scope.workspace_id, _event("deleted", deleted))
     _ring(scope)
     return no_content()
 
 
 @router.post("/filter", response_model=list[Automation])
-async def read_automations(
-    scope: ScopeDep,
-    sort: Annotated[AutomationSort, Body()] = AutomationSort.NAME_ASC,
-    limit: Limit = None,
-    offset: Offset = 0,
-    automations: AutomationFilter | None = None,
-) -> Response:
+async def read_automations(scope: ScopeDep, asked: AutomationList) -> Response:
     """The automations that match, sorted, one page of them."""
-    rows = await queries.page(
-        scope.db, scope.workspace_id, automations, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
+    rows = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, lists.part_of(scope, asked))
     return JSON([dict(row) for row in rows])
 
 
 @router.post("/count")
-async def count_automations(
-    scope: ScopeDep, automations: Annotated[AutomationFilter | None, Body(embed=True)] = None
-) -> int:
+async def count_automations(scope: ScopeDep, asked: AutomationFilters) -> int:
     """How many automations the filter matches."""
-    return await queries.total(scope.db, scope.workspace_id, automations)
+    return await lists.count(scope.db, scope.workspace_id, AUTOMATIONS, asked)
 
 
 @router.get("/{id:uuid}", response_model=Automation)
@@ -164,8 +159,10 @@ async def read_automations_related_to_resource(scope: ScopeDep, resource_id: str
 @router.delete("/owned-by/{resource_id}", status_code=202)
 async def delete_automations_owned_by_resource(scope: ScopeDep, resource_id: str) -> None:
     """Delete the automations that a resource owns, without events."""
-    if await queries.delete_owned_by(scope.db, scope.workspace_id, resource_id):
-        scope.doorbell.ring("automations")
+    async with scope.db.transaction() as transaction:
+        for deleted in await queries.delete_owned_by(transaction, scope.workspace_id, resource_id):
+            await forget(transaction, deleted["id"], ids_below(deleted["trigger"]))
+    scope.doorbell.ring("automations")
 
 
 def _actions(automation: AutomationCreate | AutomationUpdate) -> list[Action]:

@@ -1,11 +1,9 @@
 """``/task_workers``: who is connected to run background tasks."""
 
-from typing import Annotated
-
-from fastapi import Body
 from starlette.responses import Response
 
-from sempre.schemas.task_runs import TaskWorkerFilter, TaskWorkerResponse
+from sempre.schemas.lists import TaskWorkerList
+from sempre.schemas.task_runs import TaskWorkerResponse
 from sempre.server.background_tasks import queries
 from sempre.server.responses import JSON
 from sempre.server.routing import Room
@@ -17,10 +15,8 @@ router = Room(prefix="/task_workers", tags=["Task Workers"])
 
 
 @router.post("/filter", response_model=list[TaskWorkerResponse])
-async def read_task_workers(
-    scope: ScopeDep, task_worker_filter: Annotated[TaskWorkerFilter | None, Body(embed=True)] = None
-) -> Response:
+async def read_task_workers(scope: ScopeDep, asked: TaskWorkerList) -> Response:
     """Task workers connected to any API server; with keys, those that serve at least one of the tasks."""
-    task_keys = task_worker_filter.task_keys if task_worker_filter else []
+    task_keys = asked.task_worker_filter.task_keys if asked.task_worker_filter else []
     found = await queries.workers(scope.db, scope.workspace_id, task_keys)
     return JSON([dict(row) for row in found])

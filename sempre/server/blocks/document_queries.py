@@ -7,22 +7,28 @@ from sqlalchemy import Select, select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
-from sempre.schemas.filters.blocks import BlockDocumentFilter, BlockSchemaFilter, BlockTypeFilter
+from sempre.schemas.lists import ListCall
 from sempre.schemas.sorting import BlockDocumentSort
 from sempre.server import lists
-from sempre.server.blocks.filters import on_documents
+from sempre.server.filters.relations import BLOCK_DOCUMENTS, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
 __all__ = [
     "create",
     "cycle_origin",
     "delete",
+    "delete_of_schema",
+    "delete_of_type",
+    "deployments_naming",
+    "encrypted_page",
     "find_by_name",
     "hold_references",
     "ids_of_type",
     "page",
+    "reencrypt",
     "refer",
-    "total",
+    "runs_naming",
     "unrefer",
     "update",
     "with_referenced",
@@ -72,23 +78,76 @@ async def update(db: Executor, workspace_id: UUID, id: UUID, *, before: str, dat
     return status != "UPDATE 0"
 
 
-async def delete(db: Executor, workspace_id: UUID, id: UUID) -> bool:
-    """Delete a document. Documents that refer to it lose the key; deployments that name it lose the name."""
-    found = await db.fetchval(
+async def encrypted_page(db: Executor, workspace_id: UUID, after: UUID | None, limit: int) -> list[Record]:
+    """Ids and encrypted data of the documents behind ``after``, by id."""
+    return await db.fetch(
         """
-        WITH gone AS (DELETE FROM block_document WHERE id = $1 AND workspace_id = $2 RETURNING id),
-        storage AS (
-            UPDATE deployment SET storage_document_id = NULL FROM gone WHERE storage_document_id = gone.id
-        ), infrastructure AS (
-            UPDATE deployment SET infrastructure_document_id = NULL FROM gone
-            WHERE infrastructure_document_id = gone.id AND storage_document_id IS DISTINCT FROM gone.id
-        )
-        SELECT id FROM gone
+        SELECT id, data FROM block_document WHERE workspace_id = $1 AND ($2::uuid IS NULL OR id > $2)
+        ORDER BY id LIMIT $3
         """,
-        id,
+        workspace_id,
+        after,
+        limit,
+    )
+
+
+async def reencrypt(db: Executor, id: UUID, *, before: str, data: str) -> bool:
+    """Write the same data under another key, if nobody wrote the document meanwhile. It counts as no change."""
+    return await db.execute("UPDATE block_document SET data = $3 WHERE id = $1 AND data = $2", id, before, data) != (
+        "UPDATE 0"
+    )
+
+
+async def delete(db: Executor, workspace_id: UUID, id: UUID) -> bool:
+    """Delete a document. Documents that refer to it lose the key."""
+    return await db.execute("DELETE FROM block_document WHERE id = $1 AND workspace_id = $2", id, workspace_id) != (
+        "DELETE 0"
+    )
+
+
+async def delete_of_type(db: Executor, workspace_id: UUID, block_type_id: UUID) -> list[UUID]:
+    """Delete all documents of a type, or with a schema of it; returns their ids."""
+    rows = await db.fetch(
+        """
+        DELETE FROM block_document WHERE workspace_id = $2 AND (
+            block_type_id = $1 OR block_schema_id IN (SELECT id FROM block_schema WHERE block_type_id = $1)
+        ) RETURNING id
+        """,
+        block_type_id,
         workspace_id,
     )
-    return found is not None
+    return [row["id"] for row in rows]
+
+
+async def delete_of_schema(db: Executor, workspace_id: UUID, block_schema_id: UUID) -> list[UUID]:
+    """Delete all documents with a schema; returns their ids."""
+    rows = await db.fetch(
+        "DELETE FROM block_document WHERE block_schema_id = $1 AND workspace_id = $2 RETURNING id",
+        block_schema_id,
+        workspace_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def deployments_naming(db: Executor, workspace_id: UUID, ids: list[UUID]) -> list[UUID]:
+    """Deployments whose storage or infrastructure is one of the documents."""
+    rows = await db.fetch(
+        """
+        SELECT id FROM deployment
+        WHERE workspace_id = $1 AND (storage_document_id = ANY($2) OR infrastructure_document_id = ANY($2)) ORDER BY id
+        """,
+        workspace_id,
+        ids,
+    )
+    return [row["id"] for row in rows]
+
+
+async def runs_naming(db: Executor, workspace_id: UUID, ids: list[UUID]) -> list[UUID]:
+    """Flow runs whose infrastructure is one of the documents."""
+    rows = await db.fetch(
+        "SELECT id FROM flow_run WHERE workspace_id = $1 AND infrastructure_document_id = ANY($2)", workspace_id, ids
+    )
+    return [row["id"] for row in rows]
 
 
 async def refer(db: Executor, workspace_id: UUID, parent_id: UUID, references: dict[str, UUID]) -> None:
@@ -204,28 +263,11 @@ async def ids_of_type(db: Executor, workspace_id: UUID, block_type_id: UUID) -> 
     return [row["id"] for row in rows]
 
 
-async def page(
-    db: Executor,
-    workspace_id: UUID,
-    filters: tuple[BlockDocumentFilter | None, BlockTypeFilter | None, BlockSchemaFilter | None],
-    *,
-    sort: BlockDocumentSort,
-    limit: int,
-    offset: int,
-) -> list[UUID]:
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: BlockDocumentSort, part: Part) -> list[UUID]:
     """Ids of documents, sorted."""
-    query: Select[Any] = select(_DOCUMENT.c.id).where(on_documents(workspace_id, *filters))
+    c = _DOCUMENT.c
+    query: Select[Any] = select(c.id).where(matching(BLOCK_DOCUMENTS, asked, workspace_id))
     if sort is BlockDocumentSort.BLOCK_TYPE_AND_NAME_ASC:
-        query = query.join(_TYPE, _TYPE.c.id == _DOCUMENT.c.block_type_id).order_by(_TYPE.c.name, _DOCUMENT.c.name)
-    else:
-        name = _DOCUMENT.c.name
-        query = query.order_by(name.desc() if sort is BlockDocumentSort.NAME_DESC else name.asc())
-    return [row["id"] for row in await lists.fetch(db, query.order_by(_DOCUMENT.c.id).limit(limit).offset(offset))]
-
-
-async def total(
-    db: Executor,
-    workspace_id: UUID,
-    filters: tuple[BlockDocumentFilter | None, BlockTypeFilter | None, BlockSchemaFilter | None],
-) -> int:
-    return await lists.count(db, select(_DOCUMENT.c.id).where(on_documents(workspace_id, *filters)))
+        query = query.join(_TYPE, _TYPE.c.id == c.block_type_id).order_by(_TYPE.c.name)
+        sort = BlockDocumentSort.NAME_ASC
+    return [row["id"] for row in await lists.fetch(db, part.of(query.order_by(*lists.order(sort, c))))]

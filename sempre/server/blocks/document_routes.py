@@ -1,14 +1,11 @@
 """``/block_documents``: blocks with their data, encrypted at rest and masked unless secrets are asked for."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body
 from starlette.responses import Response
 
 from sempre.schemas.blocks import BlockDocument, BlockDocumentCreate, BlockDocumentUpdate
-from sempre.schemas.filters.blocks import BlockDocumentFilter, BlockSchemaFilter, BlockTypeFilter
-from sempre.schemas.sorting import BlockDocumentSort
+from sempre.schemas.lists import BlockDocumentFilters, BlockDocumentList
 from sempre.server import lists
 from sempre.server.blocks import document_queries
 from sempre.server.blocks.documents import (
@@ -19,14 +16,14 @@ from sempre.server.blocks.documents import (
     update_document,
 )
 from sempre.server.errors import NotFound
-from sempre.server.lists import Limit, Offset
+from sempre.server.filters.relations import BLOCK_DOCUMENTS
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = Room(prefix="/block_documents", tags=["Block Documents"])
+router = Room(prefix="/block_documents", tags=["Block documents"])
 
 
 @router.post("/", status_code=201, response_model=BlockDocument)
@@ -36,33 +33,17 @@ async def create_block_document(scope: ScopeDep, block_document: BlockDocumentCr
 
 
 @router.post("/filter", response_model=list[BlockDocument])
-async def read_block_documents(
-    scope: ScopeDep,
-    limit: Limit = None,
-    block_documents: BlockDocumentFilter | None = None,
-    block_types: BlockTypeFilter | None = None,
-    block_schemas: BlockSchemaFilter | None = None,
-    include_secrets: Annotated[bool, Body(description="Whether secrets come in clear")] = False,
-    sort: Annotated[BlockDocumentSort, Body()] = BlockDocumentSort.NAME_ASC,
-    offset: Offset = 0,
-) -> Response:
+async def read_block_documents(scope: ScopeDep, asked: BlockDocumentList) -> Response:
     """The documents that match, sorted, one page of them; anonymous ones only if asked for."""
-    filters = (block_documents, block_types, block_schemas)
-    ids = await document_queries.page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
-    return JSON(await read_documents(scope, ids, include_secrets=include_secrets))
+    part = lists.part_of(scope, asked)
+    ids = await document_queries.page(scope.db, scope.workspace_id, asked, asked.sort, part)
+    return JSON(await read_documents(scope, ids, include_secrets=asked.include_secrets))
 
 
 @router.post("/count")
-async def count_block_documents(
-    scope: ScopeDep,
-    block_documents: BlockDocumentFilter | None = None,
-    block_types: BlockTypeFilter | None = None,
-    block_schemas: BlockSchemaFilter | None = None,
-) -> int:
+async def count_block_documents(scope: ScopeDep, asked: BlockDocumentFilters) -> int:
     """How many documents the filters match."""
-    return await document_queries.total(scope.db, scope.workspace_id, (block_documents, block_types, block_schemas))
+    return await lists.count(scope.db, scope.workspace_id, BLOCK_DOCUMENTS, asked)
 
 
 @router.get("/{id:uuid}", response_model=BlockDocument)

@@ -7,12 +7,13 @@ from sqlalchemy import select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
-from sempre.schemas.filters.blocks import BlockSchemaFilter
+from sempre.schemas.lists import ListCall
 from sempre.server import lists
-from sempre.server.blocks.filters import on_schemas
+from sempre.server.filters.relations import BLOCK_SCHEMAS, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
-__all__ = ["capabilities", "create", "delete", "find_by_checksum", "page", "protection", "refer", "with_nested"]
+__all__ = ["capabilities", "create", "delete", "find_by_checksum", "hold", "known", "page", "refer", "with_nested"]
 
 
 async def create(
@@ -66,6 +67,19 @@ async def find_by_checksum(db: Executor, workspace_id: UUID, checksum: str, vers
     return id
 
 
+async def known(db: Executor, workspace_id: UUID, version: str) -> set[tuple[str, str]]:
+    """Type and checksum of every schema of this version."""
+    rows = await db.fetch(
+        """
+        SELECT t.slug, s.checksum FROM block_schema s JOIN block_type t ON t.id = s.block_type_id
+        WHERE s.workspace_id = $1 AND s.version = $2
+        """,
+        workspace_id,
+        version,
+    )
+    return {(row["slug"], row["checksum"]) for row in rows}
+
+
 async def with_nested(db: Executor, workspace_id: UUID, ids: list[UUID]) -> list[Record]:
     """The schemas and all schemas they refer to, directly or not, each with its type and its own references."""
     return await db.fetch(
@@ -90,12 +104,15 @@ async def with_nested(db: Executor, workspace_id: UUID, ids: list[UUID]) -> list
     )
 
 
-async def protection(db: Executor, workspace_id: UUID, id: UUID) -> bool | None:
-    """Whether the schema belongs to a protected type; ``None`` if there is no such schema."""
-    protected: bool | None = await db.fetchval(
+async def hold(transaction: Executor, workspace_id: UUID, id: UUID) -> bool | None:
+    """Whether the schema, which is to be deleted, belongs to a protected type; ``None`` if there is no such schema.
+
+    Until the end of the transaction no document gets it.
+    """
+    protected: bool | None = await transaction.fetchval(
         """
         SELECT t.is_protected FROM block_schema s JOIN block_type t ON t.id = s.block_type_id
-        WHERE s.id = $1 AND s.workspace_id = $2
+        WHERE s.id = $1 AND s.workspace_id = $2 FOR UPDATE OF s
         """,
         id,
         workspace_id,
@@ -103,25 +120,16 @@ async def protection(db: Executor, workspace_id: UUID, id: UUID) -> bool | None:
     return protected
 
 
-async def delete(db: Executor, workspace_id: UUID, id: UUID) -> bool:
-    """Delete a schema with its documents, and with what refers to it."""
-    status = await db.execute("DELETE FROM block_schema WHERE id = $1 AND workspace_id = $2", id, workspace_id)
-    return status != "DELETE 0"
+async def delete(db: Executor, workspace_id: UUID, id: UUID) -> None:
+    """Delete a schema with what refers to it."""
+    await db.execute("DELETE FROM block_schema WHERE id = $1 AND workspace_id = $2", id, workspace_id)
 
 
-async def page(
-    db: Executor, workspace_id: UUID, block_schemas: BlockSchemaFilter | None, *, limit: int, offset: int
-) -> list[UUID]:
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, part: Part) -> list[UUID]:
     """Ids of schemas, newest first."""
-    schema = tables.block_schema
-    query = (
-        select(schema.c.id)
-        .where(on_schemas(workspace_id, block_schemas))
-        .order_by(schema.c.created.desc(), schema.c.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
-    return [row["id"] for row in await lists.fetch(db, query)]
+    c = tables.block_schema.c
+    query = select(c.id).where(matching(BLOCK_SCHEMAS, asked, workspace_id)).order_by(c.created.desc(), c.id.desc())
+    return [row["id"] for row in await lists.fetch(db, part.of(query))]
 
 
 async def capabilities(db: Executor, workspace_id: UUID) -> list[str]:

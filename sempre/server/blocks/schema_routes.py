@@ -5,18 +5,18 @@ from uuid import UUID
 from starlette.responses import Response
 
 from sempre.schemas.blocks import BlockSchema, BlockSchemaCreate
-from sempre.schemas.filters.blocks import BlockSchemaFilter
+from sempre.schemas.lists import BlockSchemaList
 from sempre.server import lists
-from sempre.server.blocks import schema_queries, schemas, type_queries
+from sempre.server.blocks import document_queries, schema_queries, schemas, type_queries
+from sempre.server.blocks.deletion import delete_dependents
 from sempre.server.errors import Forbidden, NotFound
-from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
 
 __all__ = ["router"]
 
-router = Room(prefix="/block_schemas", tags=["Block Schemas"])
+router = Room(prefix="/block_schemas", tags=["Block schemas"])
 
 _NOT_FOUND = "Block schema not found"
 
@@ -49,25 +49,23 @@ async def read_block_schema_by_checksum(scope: ScopeDep, checksum: str, version:
 @router.delete("/{id:uuid}", status_code=204)
 async def delete_block_schema(scope: ScopeDep, id: UUID) -> Response:
     """Delete a schema with its documents."""
-    protected = await schema_queries.protection(scope.db, scope.workspace_id, id)
-    if protected:
-        raise Forbidden("Block schemas for protected block types cannot be deleted.")
-    if protected is None or not await schema_queries.delete(scope.db, scope.workspace_id, id):
-        raise NotFound(_NOT_FOUND)
+    async with scope.db.transaction() as transaction:
+        protected = await schema_queries.hold(transaction, scope.workspace_id, id)
+        if protected:
+            raise Forbidden("Block schemas for protected block types cannot be deleted.")
+        if protected is None:
+            raise NotFound(_NOT_FOUND)
+        documents = await document_queries.delete_of_schema(transaction, scope.workspace_id, id)
+        await delete_dependents(scope, transaction, documents)
+        await schema_queries.delete(transaction, scope.workspace_id, id)
+    scope.doorbell.ring("events")
     return no_content()
 
 
 @router.post("/filter", response_model=list[BlockSchema])
-async def read_block_schemas(
-    scope: ScopeDep,
-    block_schemas: BlockSchemaFilter | None = None,
-    limit: Limit = None,
-    offset: Offset = 0,
-) -> Response:
+async def read_block_schemas(scope: ScopeDep, asked: BlockSchemaList) -> Response:
     """The schemas that match, newest first, one page of them."""
-    ids = await schema_queries.page(
-        scope.db, scope.workspace_id, block_schemas, limit=lists.bounded(scope, limit), offset=offset
-    )
+    ids = await schema_queries.page(scope.db, scope.workspace_id, asked, lists.part_of(scope, asked))
     catalogue = await schemas.load(scope, ids)
     return JSON([catalogue.wire(id) for id in ids if id in catalogue])
 

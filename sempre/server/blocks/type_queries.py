@@ -7,12 +7,13 @@ from sqlalchemy import select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
-from sempre.schemas.filters.blocks import BlockSchemaFilter, BlockTypeFilter
+from sempre.schemas.lists import ListCall
 from sempre.server import lists
-from sempre.server.blocks.filters import on_types
+from sempre.server.filters.relations import BLOCK_TYPES, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
-__all__ = ["TEXTS", "create", "delete", "find", "page", "restore", "update"]
+__all__ = ["TEXTS", "create", "delete", "find", "hold", "page", "restore", "update"]
 
 TEXTS = ("logo_url", "documentation_url", "description", "code_example")
 _COLUMNS = f"id, created, updated, name, slug, {', '.join(TEXTS)}, is_protected"
@@ -75,31 +76,22 @@ async def update(db: Executor, workspace_id: UUID, id: UUID, changes: dict[str, 
     )
 
 
+async def hold(transaction: Executor, workspace_id: UUID, id: UUID) -> Record | None:
+    """The type, to be deleted: until the end of the transaction no document or schema of it is added."""
+    return await transaction.fetchrow(
+        f"SELECT {_COLUMNS} FROM block_type WHERE id = $1 AND workspace_id = $2 FOR UPDATE", id, workspace_id
+    )
+
+
 async def delete(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
-    """Delete a type with its schemas and documents, unless it is protected."""
+    """Delete a type with its schemas and documents."""
     return await db.fetchrow(
-        f"DELETE FROM block_type WHERE id = $1 AND workspace_id = $2 AND NOT is_protected RETURNING {_COLUMNS}",
-        id,
-        workspace_id,
+        f"DELETE FROM block_type WHERE id = $1 AND workspace_id = $2 RETURNING {_COLUMNS}", id, workspace_id
     )
 
 
-async def page(
-    db: Executor,
-    workspace_id: UUID,
-    block_types: BlockTypeFilter | None,
-    block_schemas: BlockSchemaFilter | None,
-    *,
-    limit: int,
-    offset: int,
-) -> list[Record]:
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, part: Part) -> list[Record]:
     """Types by name."""
-    type = tables.block_type
-    query = (
-        select(*(type.c[name] for name in _COLUMNS.split(", ")))
-        .where(on_types(workspace_id, block_types, block_schemas))
-        .order_by(type.c.name, type.c.id)
-        .limit(limit)
-        .offset(offset)
-    )
-    return await lists.fetch(db, query)
+    c = tables.block_type.c
+    query = select(*(c[name] for name in _COLUMNS.split(", "))).where(matching(BLOCK_TYPES, asked, workspace_id))
+    return await lists.fetch(db, part.of(query.order_by(c.name, c.id)))

@@ -8,24 +8,24 @@ from starlette.responses import Response
 
 from sempre.db.pool import Record
 from sempre.schemas.blocks import BlockDocument, BlockType, BlockTypeCreate, BlockTypeUpdate
-from sempre.schemas.filters.blocks import BlockSchemaFilter, BlockTypeFilter
+from sempre.schemas.lists import BlockTypeList
 from sempre.server import lists
 from sempre.server.blocks import document_queries, schema_queries, type_queries
+from sempre.server.blocks.deletion import delete_dependents
 from sempre.server.blocks.documents import NOT_FOUND as DOCUMENT_NOT_FOUND
 from sempre.server.blocks.documents import read_documents
 from sempre.server.blocks.events import type_changed
 from sempre.server.blocks.system import install_protected_types
 from sempre.server.errors import Conflict, Forbidden, NotFound
 from sempre.server.events.emit import emit
-from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
 
 __all__ = ["capabilities_router", "router"]
 
-router = Room(prefix="/block_types", tags=["Block Types"])
-capabilities_router = Room(prefix="/block_capabilities", tags=["Block Capabilities"])
+router = Room(prefix="/block_types", tags=["Block types"])
+capabilities_router = Room(prefix="/block_capabilities", tags=["Block capabilities"])
 
 _NOT_FOUND = "Block type not found"
 _ESCAPED = ("description", "code_example")
@@ -75,31 +75,24 @@ async def update_block_type(scope: ScopeDep, id: UUID, block_type: BlockTypeUpda
 async def delete_block_type(scope: ScopeDep, id: UUID) -> Response:
     """Delete a type with its schemas and documents."""
     async with scope.db.transaction() as transaction:
-        deleted = await type_queries.delete(transaction, scope.workspace_id, id)
-        if deleted is None:
-            _found(await type_queries.find(transaction, scope.workspace_id, id))
+        if _found(await type_queries.hold(transaction, scope.workspace_id, id))["is_protected"]:
             raise Forbidden("protected block types cannot be deleted.")
+        documents = await document_queries.delete_of_type(transaction, scope.workspace_id, id)
+        await delete_dependents(scope, transaction, documents)
+        deleted = _found(await type_queries.delete(transaction, scope.workspace_id, id))
         await emit(transaction, scope.workspace_id, type_changed("deleted", deleted))
     scope.doorbell.ring("events")
     return no_content()
 
 
 @router.post("/filter", response_model=list[BlockType])
-async def read_block_types(
-    scope: ScopeDep,
-    block_types: BlockTypeFilter | None = None,
-    block_schemas: BlockSchemaFilter | None = None,
-    limit: Limit = None,
-    offset: Offset = 0,
-) -> Response:
+async def read_block_types(scope: ScopeDep, asked: BlockTypeList) -> Response:
     """The types that match, by name, one page of them."""
-    rows = await type_queries.page(
-        scope.db, scope.workspace_id, block_types, block_schemas, limit=lists.bounded(scope, limit), offset=offset
-    )
+    rows = await type_queries.page(scope.db, scope.workspace_id, asked, lists.part_of(scope, asked))
     return JSON([dict(row) for row in rows])
 
 
-@router.get("/slug/{slug}/block_documents", response_model=list[BlockDocument])
+@router.get("/slug/{slug}/block_documents", response_model=list[BlockDocument], tags=["Block documents"])
 async def read_block_documents_for_block_type(scope: ScopeDep, slug: str, include_secrets: bool = False) -> Response:
     """All named documents of a type, by name."""
     block_type = _found(await type_queries.find(scope.db, scope.workspace_id, slug))
@@ -107,7 +100,9 @@ async def read_block_documents_for_block_type(scope: ScopeDep, slug: str, includ
     return JSON(await read_documents(scope, ids, include_secrets=include_secrets))
 
 
-@router.get("/slug/{slug}/block_documents/name/{block_document_name}", response_model=BlockDocument)
+@router.get(
+    "/slug/{slug}/block_documents/name/{block_document_name}", response_model=BlockDocument, tags=["Block documents"]
+)
 async def read_block_document_by_name_for_block_type(
     scope: ScopeDep, slug: str, block_document_name: str, include_secrets: bool = False
 ) -> Response:

@@ -1,4 +1,4 @@
-"""``/collections/views``: what clients can choose from before anything is installed: worker types and their templates.
+"""``/collections/views``: what clients can choose from before anything is installed: types of workers and of blocks.
 
 Everything is a file of ours; nothing is fetched.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from sempre.server.blocks.integration_types import integration_types
 from sempre.server.errors import NotFound
 from sempre.server.responses import JSON
 from sempre.server.routing import Room
@@ -18,8 +19,8 @@ __all__ = ["router", "worker_types"]
 
 router = Room(prefix="/collections", tags=["Collections"])
 
-# Asked for by user interfaces; we have no registry of blocks and flows to show.
-_EMPTY = frozenset({"aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"})
+# We have no flows to show.
+_EMPTY = frozenset({"aggregate-flow-metadata", "demo-flows"})
 
 
 @router.get("/views/{view}", response_model=dict[str, Any])
@@ -27,9 +28,20 @@ async def read_view_content(view: str) -> Response:
     """A view of the registry by its name."""
     if view == "aggregate-worker-metadata":
         return JSON(worker_types())
+    if view == "aggregate-block-metadata":
+        return JSON(_block_types())
     if view in _EMPTY:
         return JSON({})
     raise NotFound(f"View {view} not found in registry")
+
+
+@cache
+def _block_types() -> dict[str, Any]:
+    """By package: the types of blocks that come with it, each with its schema."""
+    found: dict[str, Any] = {}
+    for type in integration_types():
+        found.setdefault(type.package, {"block_types": {}})["block_types"][type.slug] = type.metadata()
+    return found
 
 
 @cache

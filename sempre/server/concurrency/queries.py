@@ -8,6 +8,7 @@ from sempre.db.statement import Statement
 from sempre.server.concurrency.levels import active_slots, bucket_level
 from sempre.server.concurrency.statements import LIVE, free_slots, slots_in_use
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
 __all__ = [
     "COLUMNS",
@@ -134,7 +135,7 @@ async def find_tag(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
 
 
 async def page(
-    db: Executor, workspace_id: UUID, *, prefix: str = "", columns: str = COLUMNS, limit: int, offset: int
+    db: Executor, workspace_id: UUID, part: Part, *, prefix: str = "", columns: str = COLUMNS
 ) -> list[Record]:
     """Limits whose name starts with ``prefix``, by name."""
     return await db.fetch(
@@ -144,8 +145,8 @@ async def page(
         """,
         workspace_id,
         prefix,
-        limit,
-        offset,
+        part.limit,
+        part.offset,
     )
 
 

@@ -3,7 +3,8 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Body
+from fastapi import Body, Path
+from pydantic import WithJsonSchema
 from starlette.responses import Response
 
 from sempre.db.pool import Record
@@ -16,11 +17,11 @@ from sempre.schemas.concurrency import (
     GlobalConcurrencyLimitResponse,
     MinimalConcurrencyLimitResponse,
 )
+from sempre.schemas.lists import Slice
 from sempre.server import lists
 from sempre.server.concurrency import changes, leases, queries
 from sempre.server.concurrency.taking import Full, LeaseTerms, refuse, take
 from sempre.server.errors import Gone, NotFound
-from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
@@ -36,6 +37,8 @@ Slots = Annotated[int, Body(gt=0)]
 Names = Annotated[list[str], Body()]
 Mode = Annotated[Literal["concurrency", "rate_limit"], Body()]
 LeaseSeconds = Annotated[float | None, Body(ge=60, le=86400)]
+# Text that reads as an id is one.
+IdOrName = Annotated[str, Path(), WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string"}]})]
 
 _DEFAULT_LEASE_SECONDS = 300.0
 
@@ -47,9 +50,9 @@ async def create_concurrency_limit_v2(scope: ScopeDep, concurrency_limit: Concur
 
 
 @router.post("/filter", response_model=list[GlobalConcurrencyLimitResponse])
-async def read_all_concurrency_limits_v2(scope: ScopeDep, limit: Limit = None, offset: Offset = 0) -> Response:
+async def read_all_concurrency_limits_v2(scope: ScopeDep, asked: Slice) -> Response:
     """All limits by name, those of tags and deployments included."""
-    rows = await queries.page(scope.db, scope.workspace_id, limit=lists.bounded(scope, limit), offset=offset)
+    rows = await queries.page(scope.db, scope.workspace_id, lists.part_of(scope, asked))
     return JSON([dict(row) for row in rows])
 
 
@@ -123,13 +126,13 @@ async def renew_concurrency_lease(
 
 
 @router.get("/{id_or_name}", response_model=GlobalConcurrencyLimitResponse)
-async def read_concurrency_limit_v2(scope: ScopeDep, id_or_name: str) -> Response:
+async def read_concurrency_limit_v2(scope: ScopeDep, id_or_name: IdOrName) -> Response:
     return JSON(dict(await _find(scope, id_or_name)))
 
 
 @router.patch("/{id_or_name}", status_code=204)
 async def update_concurrency_limit_v2(
-    scope: ScopeDep, id_or_name: str, concurrency_limit: ConcurrencyLimitV2Update
+    scope: ScopeDep, id_or_name: IdOrName, concurrency_limit: ConcurrencyLimitV2Update
 ) -> Response:
     """Change what is sent. Of a limit without decay, ``active_slots`` counts: slots without a holder come or go."""
     if not await changes.update_limit(scope, await _find(scope, id_or_name), concurrency_limit):
@@ -138,7 +141,7 @@ async def update_concurrency_limit_v2(
 
 
 @router.delete("/{id_or_name}", status_code=204)
-async def delete_concurrency_limit_v2(scope: ScopeDep, id_or_name: str) -> Response:
+async def delete_concurrency_limit_v2(scope: ScopeDep, id_or_name: IdOrName) -> Response:
     """Delete a limit with its slots. Leases on it stay and can be renewed."""
     found = await _find(scope, id_or_name)
     if not await changes.delete_limit(scope, found["id"]):

@@ -12,10 +12,10 @@ from sempre.schemas.concurrency import (
     ConcurrencyLimitCreate,
     MinimalConcurrencyLimitResponse,
 )
+from sempre.schemas.lists import Slice
 from sempre.server import lists
 from sempre.server.concurrency import changes, queries, tags
 from sempre.server.errors import NotFound, Unprocessable
-from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
@@ -37,15 +37,14 @@ async def create_concurrency_limit(scope: ScopeDep, concurrency_limit: Concurren
 
 
 @router.post("/filter", response_model=list[ConcurrencyLimit])
-async def read_concurrency_limits(scope: ScopeDep, limit: Limit = None, offset: Offset = 0) -> Response:
+async def read_concurrency_limits(scope: ScopeDep, asked: Slice) -> Response:
     """The limits of tags, by name."""
     rows = await queries.page(
         scope.db,
         scope.workspace_id,
+        lists.part_of(scope, asked),
         prefix="tag:",
         columns=queries.TAG_COLUMNS,
-        limit=lists.bounded(scope, limit),
-        offset=offset,
     )
     return JSON([dict(row) for row in rows])
 

@@ -8,12 +8,14 @@ from sqlalchemy import select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
+from sempre.schemas.lists import ListCall
 from sempre.schemas.sorting import DeploymentSort
 from sempre.server import lists
 from sempre.server.deployments.rows import SELECT
-from sempre.server.filters.relations import Filters, on_deployments
+from sempre.server.filters.relations import DEPLOYMENTS, matching
 from sempre.server.flow_runs.statements import SURROUNDING_JOINS, SURROUNDINGS
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
 __all__ = [
     "delete",
@@ -28,17 +30,8 @@ __all__ = [
     "record_version",
     "scheduled_runs",
     "set_paused",
-    "total",
     "update",
 ]
-
-_deployment = tables.deployment.c
-_ORDER: dict[DeploymentSort, Any] = {
-    DeploymentSort.CREATED_DESC: _deployment.created.desc(),
-    DeploymentSort.UPDATED_DESC: _deployment.updated.desc(),
-    DeploymentSort.NAME_ASC: _deployment.name.asc(),
-    DeploymentSort.NAME_DESC: _deployment.name.desc(),
-}
 
 # `updated` doubles as the version that writers compare, so two writes never share one.
 _TOUCHED = "updated = greatest(clock_timestamp(), d.updated + interval '1 microsecond')"
@@ -70,22 +63,11 @@ async def find_in_flow(db: Executor, workspace_id: UUID, flow_id: UUID, name: st
     )
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filters: Filters, *, sort: DeploymentSort, limit: int, offset: int
-) -> list[Record]:
-    query = (
-        select(_deployment.id)
-        .where(on_deployments(filters, workspace_id))
-        .order_by(_ORDER[sort], _deployment.id)
-        .limit(limit)
-        .offset(offset)
-    )
-    ids = [row["id"] for row in await lists.fetch(db, query)]
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: DeploymentSort, part: Part) -> list[Record]:
+    c = tables.deployment.c
+    query = select(c.id).where(matching(DEPLOYMENTS, asked, workspace_id)).order_by(*lists.order(sort, c))
+    ids = [row["id"] for row in await lists.fetch(db, part.of(query))]
     return await find_many(db, workspace_id, ids) if ids else []
-
-
-async def total(db: Executor, workspace_id: UUID, filters: Filters) -> int:
-    return await lists.count(db, select(_deployment.id).where(on_deployments(filters, workspace_id)))
 
 
 async def insert(db: Executor, workspace_id: UUID, columns: dict[str, Any]) -> UUID | None:

@@ -1,18 +1,12 @@
 """``/deployments``: create or update by name, read, list, change, pause, delete. Runs and schedules have own files."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
 from sempre.schemas.deployments import DeploymentCreate, DeploymentResponse, DeploymentUpdate
-from sempre.schemas.filters.deployments import DeploymentFilter
-from sempre.schemas.filters.flow_runs import FlowRunFilter
-from sempre.schemas.filters.flows import FlowFilter
-from sempre.schemas.filters.task_runs import TaskRunFilter
-from sempre.schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
+from sempre.schemas.lists import DeploymentBulk, DeploymentList, DeploymentPage, QueueFilters
 from sempre.schemas.responses import DeploymentBulkDeleteResponse, DeploymentPaginationResponse
 from sempre.schemas.sorting import DeploymentSort
 from sempre.schemas.work_pools import WorkQueue
@@ -24,9 +18,9 @@ from sempre.server.deployments.pausing import set_paused
 from sempre.server.deployments.rows import to_wire
 from sempre.server.deployments.upsert import upsert
 from sempre.server.errors import NotFound
-from sempre.server.filters.relations import Filters
+from sempre.server.filters.relations import DEPLOYMENTS
 from sempre.server.flow_runs.routes import AutomationId, AutomationName, automation_of
-from sempre.server.lists import Limit, Offset, PageNumber
+from sempre.server.lists import Part
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -71,60 +65,25 @@ async def read_deployment(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/filter", response_model=list[DeploymentResponse])
-async def read_deployments(
-    scope: ScopeDep,
-    limit: Limit = None,
-    offset: Offset = 0,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    work_pool_queues: WorkQueueFilter | None = None,
-    sort: Annotated[DeploymentSort, Body()] = DeploymentSort.NAME_ASC,
-) -> Response:
+async def read_deployments(scope: ScopeDep, asked: DeploymentList) -> Response:
     """The deployments that match, sorted, one page of them."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
-    rows = await queries.page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
+    rows = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, lists.part_of(scope, asked))
     return JSON([to_wire(row) for row in rows])
 
 
 @router.post("/paginate", response_model=DeploymentPaginationResponse)
-async def paginate_deployments(
-    scope: ScopeDep,
-    page: PageNumber = 1,
-    limit: Limit = None,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    work_pool_queues: WorkQueueFilter | None = None,
-    sort: Annotated[DeploymentSort, Body()] = DeploymentSort.NAME_ASC,
-) -> Response:
+async def paginate_deployments(scope: ScopeDep, asked: DeploymentPage) -> Response:
     """One numbered page of the deployments that match, with their total."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
-    size = lists.bounded(scope, limit)
-    rows = await queries.page(scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size)
-    total = await queries.total(scope.db, scope.workspace_id, filters)
-    return JSON(lists.page_of([to_wire(row) for row in rows], total=total, limit=size, page=page))
+    part = lists.part_of(scope, asked)
+    rows = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, part)
+    total = await lists.count(scope.db, scope.workspace_id, DEPLOYMENTS, asked)
+    return JSON(lists.page_of([to_wire(row) for row in rows], total=total, part=part, page=asked.page))
 
 
 @router.post("/count")
-async def count_deployments(
-    scope: ScopeDep,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    work_pool_queues: WorkQueueFilter | None = None,
-) -> int:
+async def count_deployments(scope: ScopeDep, asked: QueueFilters) -> int:
     """How many deployments the filters match."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
-    return await queries.total(scope.db, scope.workspace_id, filters)
+    return await lists.count(scope.db, scope.workspace_id, DEPLOYMENTS, asked)
 
 
 @router.delete("/{id:uuid}", status_code=204)
@@ -136,16 +95,9 @@ async def delete_deployment(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/bulk_delete", response_model=DeploymentBulkDeleteResponse)
-async def bulk_delete_deployments(
-    scope: ScopeDep,
-    deployments: DeploymentFilter | None = None,
-    limit: Annotated[int, Body(ge=1, le=50)] = 50,
-) -> Response:
+async def bulk_delete_deployments(scope: ScopeDep, asked: DeploymentBulk) -> Response:
     """Delete the first ``limit`` deployments that match, by name."""
-    filters = Filters(deployments=deployments)
-    found = await queries.page(
-        scope.db, scope.workspace_id, filters, sort=DeploymentSort.NAME_ASC, limit=limit, offset=0
-    )
+    found = await queries.page(scope.db, scope.workspace_id, asked, DeploymentSort.NAME_ASC, Part(asked.limit))
     return JSON({"deleted": await delete_deployments(scope, [row["id"] for row in found])})
 
 

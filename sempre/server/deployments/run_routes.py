@@ -7,8 +7,9 @@ from uuid import UUID
 from fastapi import Body, Request
 from starlette.responses import Response
 
-from sempre.schemas.base import DateTime
+from sempre.schemas.base import DateTime, Span
 from sempre.schemas.flow_runs import DeploymentFlowRunCreate, FlowRunResponse
+from sempre.schemas.lists import DeploymentDueList
 from sempre.schemas.responses import FlowRunBulkCreateResponse
 from sempre.server import lists
 from sempre.server.deployments import queries
@@ -18,7 +19,6 @@ from sempre.server.deployments.scheduling import Bounds, of_deployment, schedule
 from sempre.server.errors import BadRequest
 from sempre.server.flow_runs import rows
 from sempre.server.flow_runs.routes import AutomationId, AutomationName, automation_of
-from sempre.server.lists import Limit
 from sempre.server.responses import JSON
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -32,16 +32,18 @@ router = Room(prefix="/deployments", tags=["Deployments"])
 async def get_scheduled_flow_runs_for_deployments(
     scope: ScopeDep,
     request: Request,
-    deployment_ids: Annotated[list[UUID], Body()],
-    scheduled_before: Annotated[DateTime | None, Body()] = None,
-    limit: Limit = None,
+    asked: DeploymentDueList,
 ) -> Response:
     """The scheduled runs of these deployments, the earliest first. Who asks is taken to run them."""
     found = await queries.scheduled_runs(
-        scope.db, scope.workspace_id, deployment_ids, before=scheduled_before, limit=lists.bounded(scope, limit)
+        scope.db,
+        scope.workspace_id,
+        asked.deployment_ids,
+        before=asked.scheduled_before,
+        limit=lists.bounded(scope, asked),
     )
     readiness: Readiness = request.app.state.runtime.readiness
-    readiness.mark_deployments(scope.workspace_id, deployment_ids)
+    readiness.mark_deployments(scope.workspace_id, asked.deployment_ids)
     return JSON([rows.to_wire(row) for row in found])
 
 
@@ -51,7 +53,7 @@ async def schedule_deployment(
     id: UUID,
     start_time: Annotated[DateTime | None, Body()] = None,
     end_time: Annotated[DateTime | None, Body()] = None,
-    min_time: Annotated[timedelta | None, Body(description="Seconds; plan at least this far ahead")] = None,
+    min_time: Annotated[Span | None, Body(description="Seconds; plan at least this far ahead")] = None,
     min_runs: Annotated[int | None, Body()] = None,
     max_runs: Annotated[int | None, Body()] = None,
 ) -> None:

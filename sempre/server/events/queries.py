@@ -12,14 +12,15 @@ from pydantic import ValidationError
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
-from sempre.db.compile import compiled
 from sempre.db.pool import Executor, Record
 from sempre.db.tables import event
 from sempre.schemas.base import to_utc
 from sempre.schemas.filters.events import EventFilter
+from sempre.schemas.lists import MAX_EVENTS_PER_PAGE, EventList
 from sempre.schemas.sorting import EventOrder
+from sempre.server import lists
 from sempre.server.errors import Forbidden
-from sempre.server.events.filters import event_conditions
+from sempre.server.filters.events import event_conditions
 
 __all__ = [
     "Page",
@@ -74,7 +75,7 @@ class Token:
             return cls(
                 EventFilter.model_validate(content["filter"]),
                 int(content["count"]),
-                max(0, min(int(content["page_size"]), 200)),
+                max(0, min(int(content["page_size"]), MAX_EVENTS_PER_PAGE)),
                 max(0, int(content["offset"])),
                 None if after is None else (to_utc(datetime.fromisoformat(after[0])), UUID(after[1])),
             )
@@ -89,17 +90,15 @@ class Page:
     next: Token | None
 
 
-async def read_page(db: Executor, workspace_id: UUID, wanted: EventFilter | Token, limit: int = 50) -> Page:
-    """The first page of a filter (``limit`` events), or the page a token stands for."""
+async def read_page(db: Executor, workspace_id: UUID, wanted: EventList | Token) -> Page:
+    """The first page of a list, or the page a token stands for."""
     token = wanted if isinstance(wanted, Token) else None
-    filter = token.filter if token else wanted
-    assert isinstance(filter, EventFilter)
-    limit = token.page_size if token else limit
+    filter = wanted.filter
+    limit = wanted.page_size if isinstance(wanted, Token) else wanted.limit
     offset = token.offset if token else 0
     total = token.count if token else await _total(db, workspace_id, filter)
     query = _page(filter, workspace_id, token.after if token else None, offset).limit(limit)
-    sql, arguments = compiled(query)
-    rows = await db.fetch(sql, *arguments)
+    rows = await lists.fetch(db, query)
     following = None
     if rows and offset + limit < total:
         last = (rows[-1]["occurred"], rows[-1]["id"])
@@ -139,15 +138,14 @@ async def read_stretch(
     db: Executor, workspace_id: UUID, filter: EventFilter, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[Record]:
     """The next ``limit`` events behind ``after`` (occurred, id), or the first ones; nothing is counted."""
-    sql, arguments = compiled(_page(filter, workspace_id, after, 0).limit(limit))
-    return await db.fetch(sql, *arguments)
+    return await lists.fetch(db, _page(filter, workspace_id, after, 0).limit(limit))
 
 
 async def _total(db: Executor, workspace_id: UUID, filter: EventFilter) -> int:
     distinct = bool(filter.resource and filter.resource.distinct)
     counted = func.count(event.c.resource_id.distinct()) if distinct else func.count()
-    sql, arguments = compiled(select(counted).select_from(event).where(event_conditions(filter, workspace_id)))
-    return int(await db.fetchval(sql, *arguments))
+    query = select(counted).select_from(event).where(event_conditions(filter, workspace_id))
+    return int(await lists.value(db, query))
 
 
 async def count_by_event(db: Executor, workspace_id: UUID, filter: EventFilter) -> list[Record]:
@@ -180,8 +178,7 @@ async def _counts(
         .group_by(value)
         .order_by(number.desc(), named.asc())
     )
-    sql, arguments = compiled(query)
-    return await db.fetch(sql, *arguments)
+    return await lists.fetch(db, query)
 
 
 async def count_by_span(
@@ -192,5 +189,4 @@ async def count_by_span(
     micros = func.extract("epoch", event.c.occurred) * literal(1_000_000, BigInteger) - origin
     index = cast(func.floor(micros / literal(step_microseconds, BigInteger)), BigInteger).label("span")
     query = select(index, func.count().label("count")).where(event_conditions(filter, workspace_id)).group_by(index)
-    sql, arguments = compiled(query)
-    return {row["span"]: row["count"] for row in await db.fetch(sql, *arguments)}
+    return {row["span"]: row["count"] for row in await lists.fetch(db, query)}

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Body, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from sempre.schemas.events import Countable, Event, EventCount, EventPage, TimeUnit
 from sempre.schemas.filters.events import EventFilter
+from sempre.schemas.lists import EventCounts, EventList
 from sempre.server.errors import Unprocessable
 from sempre.server.events import queries
 from sempre.server.events.append import encode
@@ -22,10 +23,6 @@ __all__ = ["router"]
 
 router = Room(prefix="/events", tags=["Events"])
 
-PAGE_SIZE = 50
-# Larger than the protocol's own 50: its Python client asks for 100 unless told otherwise.
-MAX_PAGE_SIZE = 200
-
 
 @router.post("", status_code=204, response_class=Response)
 async def create_events(request: Request, scope: ScopeDep, events: list[Event]) -> Response:
@@ -38,16 +35,9 @@ async def create_events(request: Request, scope: ScopeDep, events: list[Event]) 
 
 
 @router.post("/filter", response_model=EventPage)
-async def read_events(
-    request: Request,
-    scope: ScopeDep,
-    filter: Annotated[EventFilter | None, Body(embed=True)] = None,
-    limit: Annotated[int | None, Body(ge=0, le=MAX_PAGE_SIZE)] = PAGE_SIZE,
-) -> Response:
+async def read_events(request: Request, scope: ScopeDep, asked: EventList) -> Response:
     """The events that match, a page at a time."""
-    page = await queries.read_page(
-        scope.db, scope.workspace_id, filter or EventFilter(), PAGE_SIZE if limit is None else limit
-    )
+    page = await queries.read_page(scope.db, scope.workspace_id, asked)
     return _page(request, page, "/next")
 
 
@@ -61,15 +51,11 @@ async def read_next_events(
 
 
 @router.post("/count-by/{countable}", response_model=list[EventCount])
-async def count_events(
-    scope: ScopeDep,
-    countable: Countable,
-    filter: Annotated[EventFilter, Body(embed=True)],
-    time_unit: Annotated[TimeUnit, Body()] = TimeUnit.day,
-    time_interval: Annotated[float, Body(ge=0.01)] = 1.0,
-) -> Response:
+async def count_account_events(scope: ScopeDep, countable: Countable, asked: EventCounts) -> Response:
     """How many events match, by name, by resource or by spans of time."""
-    spans = Spans(TimeUnit.day, 1.0) if countable is Countable.day else Spans(time_unit, time_interval)
+    by_day = countable is Countable.day
+    spans = Spans(TimeUnit.day, 1.0) if by_day else Spans(asked.time_unit, asked.time_interval)
+    filter = asked.filter
     try:
         number = spans.number(filter.occurred.since, filter.occurred.until)
         spans.bounds(spans.index(filter.occurred.since))

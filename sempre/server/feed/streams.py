@@ -1,17 +1,21 @@
-"""What the two outgoing feeds share: reading the filter, sending, and noticing that the peer is gone."""
+"""The outgoing feeds: reading the filter, sending the past and then what happens, noticing that the peer is gone."""
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from starlette.websockets import WebSocket
 
-from sempre.server.feed.tail import Subscription
-from sempre.server.feed.websockets import PROTOCOL_ERROR, TRY_AGAIN, Refused, receive_object
+from sempre.db.errors import DatabaseUnavailable
+from sempre.server.errors import ServiceError
+from sempre.server.feed.tail import Subscription, Tail
+from sempre.server.feed.websockets import PROTOCOL_ERROR, TRY_AGAIN, Refused, receive_object, session
+from sempre.server.scope import Scope, scope_of
 
-__all__ = ["MAX_MESSAGE_BYTES", "receive_filter", "send_live", "send_message", "stay_silent", "until_gone"]
+__all__ = ["MAX_MESSAGE_BYTES", "Feed", "serve"]
 
 log = logging.getLogger("sempre.feed")
 
@@ -21,27 +25,80 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 Filter = TypeVar("Filter")
 
 
-async def receive_filter(websocket: WebSocket, parse: Callable[[Any], Filter]) -> tuple[Filter, dict[str, Any]]:
-    """The filter message's filter, and the message. Raises Refused with what was wrong."""
+@dataclass(frozen=True, slots=True)
+class Feed(Generic[Filter]):
+    """What one feed is about.
+
+    ``parse`` makes the filter (and may raise ValidationError), ``matcher`` a predicate on rows of it. ``past`` yields
+    key and message of what was there before, unless the subscriber wants none; ``None``: there is no past.
+    """
+
+    parse: Callable[[Scope, Any], Filter]
+    matcher: Callable[[Filter], Callable[[Mapping[str, Any]], bool]]
+    tail: Callable[[Any], Tail]
+    is_on: Callable[[Scope], bool]
+    past: Callable[[Scope, Filter], AsyncIterator[tuple[Any, bytes]]] | None = None
+
+
+async def serve(websocket: WebSocket, feed: Feed[Filter]) -> None:
+    """Subscribes before it reads the past, so that nothing falls between the two; repeats are left out by key.
+
+    With the feed switched off the connection is accepted all the same, and stays silent.
+    """
+    async with session(websocket) as opened:
+        if not opened:
+            return
+        scope = scope_of(websocket.app.state)
+        filter, backfill = await _receive_filter(websocket, scope, feed)
+        wants = feed.matcher(filter)
+        if not feed.is_on(scope):
+            await _left(websocket)
+            return
+        past = feed.past(scope, filter) if feed.past and backfill else None
+        try:
+            async with feed.tail(websocket.app.state.runtime).subscribed(
+                lambda row: row["workspace_id"] == scope.workspace_id and wants(row),
+                scope.settings.api.max_subscriber_queue,
+            ) as subscription:
+                await _until_gone(websocket, asyncio.create_task(_send(websocket, past, subscription)))
+        except ServiceError as error:  # in what it asks of the past
+            raise Refused(PROTOCOL_ERROR, f"Invalid filter: {error}") from error
+        except DatabaseUnavailable as error:
+            raise Refused(TRY_AGAIN, "The database is not available; reconnect") from error
+
+
+async def _receive_filter(websocket: WebSocket, scope: Scope, feed: Feed[Filter]) -> tuple[Filter, bool]:
+    """The filter message's filter, and whether the past is wanted. Raises Refused with what was wrong."""
     message = await receive_object(websocket)
     if message is None or message.get("type") != "filter":
         raise Refused(PROTOCOL_ERROR, "Expected 'filter' message")
     if "filter" not in message:
         raise Refused(PROTOCOL_ERROR, "Invalid filter: 'filter'")
     try:
-        return parse(message["filter"]), message
+        return feed.parse(scope, message["filter"]), message.get("backfill", True) is not False
     except ValidationError as error:
         raise Refused(PROTOCOL_ERROR, f"Invalid filter: {error}") from error
 
 
-async def send_message(websocket: WebSocket, message: bytes) -> None:
+async def _send(
+    websocket: WebSocket, past: AsyncIterator[tuple[Any, bytes]] | None, subscription: Subscription
+) -> None:
+    sent = set()
+    if past is not None:
+        async for key, message in past:
+            sent.add(key)
+            await _send_message(websocket, message)
+    await _send_live(websocket, subscription, sent)
+
+
+async def _send_message(websocket: WebSocket, message: bytes) -> None:
     if len(message) > MAX_MESSAGE_BYTES:
         log.warning("a message of %d bytes is too large for subscribers and was not sent", len(message))
         return
     await websocket.send_text(message.decode())
 
 
-async def send_live(websocket: WebSocket, subscription: Subscription, sent: set[Any]) -> None:
+async def _send_live(websocket: WebSocket, subscription: Subscription, sent: set[Any]) -> None:
     """Send what the subscription brings, for ever; what is in ``sent`` was sent before and is left out once.
 
     Raises Refused if the reader is too slow: it comes back and starts with a backfill.
@@ -51,11 +108,11 @@ async def send_live(websocket: WebSocket, subscription: Subscription, sent: set[
         if key in sent:
             sent.discard(key)
         else:
-            await send_message(websocket, message)
+            await _send_message(websocket, message)
     raise Refused(TRY_AGAIN, "Too slow; reconnect")
 
 
-async def until_gone(websocket: WebSocket, sending: "asyncio.Task[None]") -> None:
+async def _until_gone(websocket: WebSocket, sending: "asyncio.Task[None]") -> None:
     """Wait for the sender to fail or the peer to leave, whichever is first. What the peer says is not listened to."""
     leaving = asyncio.create_task(_left(websocket))
     try:
@@ -67,11 +124,6 @@ async def until_gone(websocket: WebSocket, sending: "asyncio.Task[None]") -> Non
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
             raise result
-
-
-async def stay_silent(websocket: WebSocket) -> None:
-    """Wait for the peer to leave."""
-    await _left(websocket)
 
 
 async def _left(websocket: WebSocket) -> None:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -59,6 +60,8 @@ async def session(websocket: WebSocket, *, failure: str | None = None) -> AsyncI
             pass
         except Refused as refusal:
             await close(websocket, refusal.code, refusal.reason)
+        except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
+            await close(websocket, POLICY, "A message held a value that cannot be stored")
     finally:
         counter.open -= 1
 

@@ -1,7 +1,8 @@
-"""Filters on related objects: each is an EXISTS, and the presence of its key already demands that one exists.
+"""Which rows a list call asks for: a resource's own filter, and those on what it is related to.
 
-``Filters`` is the set of keys the list calls share (``flows``, ``flow_runs``, ...); ``on_flows(filters)`` and its
-siblings turn them into the conditions of one table's list.
+A filter on another resource demands that a related row is there, be the filter as empty as ``{}``; filters that lie on
+one way are met by the same row: one run of a flow satisfies ``flow_runs`` and owns a task run that satisfies
+``task_runs``. The families below are the ways of the protocol.
 """
 
 from collections.abc import Iterator
@@ -11,143 +12,140 @@ from uuid import UUID
 
 from sqlalchemy import FromClause, and_, select
 
-from sempre.db import tables
-from sempre.schemas.filters.deployments import DeploymentFilter
-from sempre.schemas.filters.flow_runs import FlowRunFilter
-from sempre.schemas.filters.flows import FlowFilter
-from sempre.schemas.filters.task_runs import TaskRunFilter
-from sempre.schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
+from sempre.schemas.base import FilterModel
+from sempre.schemas.filters.common import Operator
+from sempre.schemas.lists import ListCall
 from sempre.server.filters import resources
 from sempre.server.filters.conditions import Condition
+from sempre.server.filters.resources import Resource
 
-__all__ = ["Filters", "on_deployments", "on_flow_runs", "on_flows", "on_task_runs"]
+__all__ = [
+    "ARTIFACTS",
+    "ARTIFACT_COLLECTIONS",
+    "AUTOMATIONS",
+    "BLOCK_DOCUMENTS",
+    "BLOCK_SCHEMAS",
+    "BLOCK_TYPES",
+    "DEPLOYMENTS",
+    "FLOWS",
+    "FLOW_RUNS",
+    "LOGS",
+    "TASK_RUNS",
+    "VARIABLES",
+    "WORKERS",
+    "WORK_POOLS",
+    "WORK_QUEUES",
+    "Family",
+    "matching",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """The filters of one list call; ``None`` = the key was not sent."""
+class Related:
+    """The rows of ``resource`` whose ``key`` is what ``of`` is in the row they are related to."""
 
-    flows: FlowFilter | None = None
-    flow_runs: FlowRunFilter | None = None
-    task_runs: TaskRunFilter | None = None
-    deployments: DeploymentFilter | None = None
-    work_pools: WorkPoolFilter | None = None
-    work_pool_queues: WorkQueueFilter | None = None
+    resource: Resource
+    key: str
+    of: str
+    further: tuple["Related", ...] = ()
 
 
-def on_flows(filters: Filters, workspace_id: UUID) -> Condition:
-    flow = tables.flow
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A resource that can be listed, and everything by which."""
+
+    resource: Resource
+    related: tuple[Related, ...] = ()
+
+
+_FLOW = Related(resources.FLOW, "id", "flow_id")
+_DEPLOYMENT = Related(resources.DEPLOYMENT, "id", "deployment_id")
+_QUEUE = Related(resources.WORK_QUEUE, "id", "work_queue_id", (Related(resources.WORK_POOL, "id", "work_pool_id"),))
+_TASK_RUNS = Related(resources.TASK_RUN, "flow_run_id", "id")
+
+FLOWS = Family(
+    resources.FLOW,
+    (
+        Related(resources.DEPLOYMENT, "flow_id", "id", (_QUEUE,)),
+        Related(resources.FLOW_RUN, "flow_id", "id", (_TASK_RUNS,)),
+    ),
+)
+FLOW_RUNS = Family(resources.FLOW_RUN, (_FLOW, _TASK_RUNS, _DEPLOYMENT, _QUEUE))
+TASK_RUNS = Family(
+    resources.TASK_RUN, (Related(resources.FLOW_RUN, "id", "flow_run_id", (_FLOW, _DEPLOYMENT, _QUEUE)),)
+)
+DEPLOYMENTS = Family(
+    resources.DEPLOYMENT,
+    (_QUEUE, _FLOW, Related(resources.FLOW_RUN, "deployment_id", "id", (_TASK_RUNS,))),
+)
+
+_LEFT_BY_RUNS = (
+    Related(resources.FLOW_RUN, "id", "flow_run_id", (_FLOW, _DEPLOYMENT)),
+    Related(resources.TASK_RUN, "id", "task_run_id"),
+)
+ARTIFACTS = Family(resources.ARTIFACT, _LEFT_BY_RUNS)
+ARTIFACT_COLLECTIONS = Family(resources.ARTIFACT_COLLECTION, _LEFT_BY_RUNS)
+
+BLOCK_TYPES = Family(resources.BLOCK_TYPE, (Related(resources.BLOCK_SCHEMA, "block_type_id", "id"),))
+BLOCK_SCHEMAS = Family(resources.BLOCK_SCHEMA)
+BLOCK_DOCUMENTS = Family(
+    resources.BLOCK_DOCUMENT,
+    (
+        Related(resources.BLOCK_TYPE, "id", "block_type_id"),
+        Related(resources.BLOCK_SCHEMA, "id", "block_schema_id"),
+    ),
+)
+
+AUTOMATIONS = Family(resources.AUTOMATION)
+LOGS = Family(resources.LOG)
+VARIABLES = Family(resources.VARIABLE)
+WORKERS = Family(resources.WORKER)
+WORK_POOLS = Family(resources.WORK_POOL)
+WORK_QUEUES = Family(resources.WORK_QUEUE)
+
+
+def matching(family: Family, asked: ListCall, workspace_id: UUID) -> Condition:
+    """On rows of the family's table. Every row that has a part in it is the workspace's own."""
 
     def conditions() -> Iterator[Condition]:
-        yield flow.c.workspace_id == workspace_id
-        if filters.flows is not None:
-            yield resources.flows(filters.flows)
-        if filters.deployments is not None or filters.work_pools is not None:
-            deployment = tables.deployment.alias()
-            where = [deployment.c.flow_id == flow.c.id, *_on_deployment_row(filters, deployment)]
-            yield select(deployment.c.id).where(*where).correlate(flow).exists()
-        if filters.flow_runs is not None or filters.task_runs is not None:
-            yield _has_run(filters, flow, tables.flow_run.alias(), "flow_id")
+        table = family.resource.table
+        yield table.c.workspace_id == workspace_id
+        own = _filter(asked, family.resource)
+        if own is not None:
+            yield resources.condition(family.resource, own, table)
+        for related in family.related:
+            yield from _exists(related, table, asked, workspace_id)
 
     return and_(*conditions())
 
 
-def on_flow_runs(filters: Filters, workspace_id: UUID) -> Condition:
-    run = tables.flow_run
-
-    def conditions() -> Iterator[Condition]:
-        yield run.c.workspace_id == workspace_id
-        if filters.flow_runs is not None:
-            yield resources.flow_runs(filters.flow_runs)
-        if filters.flows is not None:
-            flow = tables.flow.alias()
-            where = [flow.c.id == run.c.flow_id, resources.flows(filters.flows, flow)]
-            yield select(flow.c.id).where(*where).correlate(run).exists()
-        if filters.task_runs is not None:
-            yield _has_task_run(filters.task_runs, run)
-        if filters.deployments is not None:
-            deployment = tables.deployment.alias()
-            where = [deployment.c.id == run.c.deployment_id, resources.deployments(filters.deployments, deployment)]
-            yield select(deployment.c.id).where(*where).correlate(run).exists()
-        if filters.work_pools is not None or filters.work_pool_queues is not None:
-            yield _in_queue(filters, run)
-
-    return and_(*conditions())
+def _exists(related: Related, parent: FromClause, asked: ListCall, workspace_id: UUID) -> Iterator[Condition]:
+    """That a related row is there which meets its filter and has what is asked of further relations."""
+    row: Any = related.resource.table.alias()
+    filter = _filter(asked, related.resource)
+    own = [] if filter is None else [resources.condition(related.resource, filter, row)]
+    further = [condition for each in related.further for condition in _exists(each, row, asked, workspace_id)]
+    if filter is None and not further:
+        return
+    there = select(row.c.id).where(row.c.workspace_id == workspace_id, *own, *further)
+    one = _only_id(filter) if related.key == "id" else None
+    if one is None:
+        yield there.where(row.c[related.key] == parent.c[related.of]).correlate(parent).exists()
+        return
+    # Named outright: Postgres knows how much belongs to this one, where it could only guess for "a flow of this id".
+    yield parent.c[related.of] == one
+    yield there.where(row.c.id == one).correlate(None).exists()
 
 
-def on_task_runs(filters: Filters, workspace_id: UUID) -> Condition:
-    task = tables.task_run
-
-    def conditions() -> Iterator[Condition]:
-        yield task.c.workspace_id == workspace_id
-        if filters.task_runs is not None:
-            yield resources.task_runs(filters.task_runs)
-        if filters.flow_runs is not None or filters.flows is not None or filters.deployments is not None:
-            run = tables.flow_run.alias()
-            where: list[Condition] = [run.c.id == task.c.flow_run_id]
-            if filters.flow_runs is not None:
-                where.append(resources.flow_runs(filters.flow_runs, run))
-            if filters.flows is not None:
-                flow = tables.flow.alias()
-                of_run = [flow.c.id == run.c.flow_id, resources.flows(filters.flows, flow)]
-                where.append(select(flow.c.id).where(*of_run).correlate(run).exists())
-            if filters.deployments is not None:
-                deployment = tables.deployment.alias()
-                of_run = [
-                    deployment.c.id == run.c.deployment_id,
-                    resources.deployments(filters.deployments, deployment),
-                ]
-                where.append(select(deployment.c.id).where(*of_run).correlate(run).exists())
-            yield select(run.c.id).where(*where).correlate(task).exists()
-
-    return and_(*conditions())
+def _only_id(filter: FilterModel | None) -> UUID | None:
+    """The one object that can satisfy the filter, if it names one."""
+    if getattr(filter, "operator", None) is Operator.or_:
+        return None
+    named: list[UUID] = getattr(getattr(filter, "id", None), "any_", None) or []
+    return named[0] if len(set(named)) == 1 else None
 
 
-def on_deployments(filters: Filters, workspace_id: UUID) -> Condition:
-    deployment = tables.deployment
-
-    def conditions() -> Iterator[Condition]:
-        yield deployment.c.workspace_id == workspace_id
-        yield from _on_deployment_row(filters, deployment)
-        if filters.flows is not None:
-            flow = tables.flow.alias()
-            where = [flow.c.id == deployment.c.flow_id, resources.flows(filters.flows, flow)]
-            yield select(flow.c.id).where(*where).correlate(deployment).exists()
-        if filters.flow_runs is not None or filters.task_runs is not None:
-            yield _has_run(filters, deployment, tables.flow_run.alias(), "deployment_id")
-
-    return and_(*conditions())
-
-
-def _on_deployment_row(filters: Filters, deployment: FromClause) -> Iterator[Condition]:
-    if filters.deployments is not None:
-        yield resources.deployments(filters.deployments, deployment)
-    if filters.work_pools is not None or filters.work_pool_queues is not None:
-        yield _in_queue(filters, deployment)
-
-
-def _in_queue(filters: Filters, table: FromClause) -> Condition:
-    queue = tables.work_queue.alias()
-    where: list[Condition] = [queue.c.id == table.c.work_queue_id]
-    if filters.work_pool_queues is not None:
-        where.append(resources.work_queues(filters.work_pool_queues, queue))
-    if filters.work_pools is not None:
-        pool = tables.work_pool.alias()
-        of_queue: list[Any] = [pool.c.id == queue.c.work_pool_id, resources.work_pools(filters.work_pools, pool)]
-        where.append(select(pool.c.id).where(*of_queue).correlate(queue).exists())
-    return select(queue.c.id).where(*where).correlate(table).exists()
-
-
-def _has_run(filters: Filters, table: FromClause, run: FromClause, key: str) -> Condition:
-    where: list[Condition] = [run.c[key] == table.c.id]
-    if filters.flow_runs is not None:
-        where.append(resources.flow_runs(filters.flow_runs, run))
-    if filters.task_runs is not None:
-        where.append(_has_task_run(filters.task_runs, run))
-    return select(run.c.id).where(*where).correlate(table).exists()
-
-
-def _has_task_run(filter: TaskRunFilter, run: FromClause) -> Condition:
-    task = tables.task_run.alias()
-    where = [task.c.flow_run_id == run.c.id, resources.task_runs(filter, task)]
-    return select(task.c.id).where(*where).correlate(run).exists()
+def _filter(asked: ListCall, resource: Resource) -> FilterModel | None:
+    """``None``: the call has no such key, or it was not sent."""
+    filter: FilterModel | None = getattr(asked, resource.key, None)
+    return filter

@@ -1,193 +1,223 @@
-"""What each filter of the run family says about its own table.
+"""What each filter says about its own table.
 
-Each function takes the filter and the table (or an alias of it) and returns one condition. Relations between tables
-are in :mod:`sempre.server.filters.relations`.
+Most members are about the column of their name, and :func:`on_column` knows what to do with them. The others are here,
+each a function of the member and the table (or an alias of it). Relations between tables are in
+:mod:`sempre.server.filters.relations`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import FromClause, and_, func, or_, select, true
+from sqlalchemy import FromClause, Table, Text, and_, any_, func, literal, or_, select, true
 
 from sempre.db import tables
-from sempre.schemas.filters.deployments import DeploymentFilter
-from sempre.schemas.filters.flow_runs import FlowRunFilter
-from sempre.schemas.filters.flows import FlowFilter
-from sempre.schemas.filters.task_runs import TaskRunFilter
-from sempre.schemas.filters.work_pools import WorkerFilter, WorkPoolFilter, WorkQueueFilter
+from sempre.schemas.base import FilterModel
+from sempre.schemas.filters.automations import AutomationFilterTags
+from sempre.schemas.filters.blocks import BlockSchemaFilterCapabilities
+from sempre.schemas.filters.common import Operator
+from sempre.schemas.filters.deployments import DeploymentFilterConcurrencyLimit, DeploymentOrFlowNameFilter
+from sempre.schemas.filters.flow_runs import (
+    FlowRunFilterCreatedBy,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterStartTime,
+    FlowRunFilterState,
+)
+from sempre.schemas.filters.flows import FlowFilterDeployment
+from sempre.schemas.filters.logs import LogFilterTextSearch
+from sempre.schemas.filters.task_runs import TaskRunFilterFlowRunId, TaskRunFilterState, TaskRunFilterSubFlowRuns
 from sempre.server.filters.conditions import (
     Condition,
+    Conditions,
     among,
-    before_after,
     combined,
+    contains_text,
+    given,
     is_null,
     is_so,
     like,
-    member,
-    not_among,
-    starts_with,
-    tags,
+    on_column,
+    operator,
 )
 
-__all__ = ["deployments", "flow_runs", "flows", "task_runs", "work_pools", "work_queues", "workers"]
+__all__ = [
+    "ARTIFACT",
+    "ARTIFACT_COLLECTION",
+    "AUTOMATION",
+    "BLOCK_DOCUMENT",
+    "BLOCK_SCHEMA",
+    "BLOCK_TYPE",
+    "DEPLOYMENT",
+    "FLOW",
+    "FLOW_RUN",
+    "LOG",
+    "TASK_RUN",
+    "VARIABLE",
+    "WORKER",
+    "WORK_POOL",
+    "WORK_QUEUE",
+    "Resource",
+    "condition",
+]
+
+Member = Callable[[Any, FromClause], Conditions]
 
 
-def flows(filter: FlowFilter, table: FromClause = tables.flow) -> Condition:
-    c = table.c
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A table, the key of its filter in a request, and the filter's members that are not about one column."""
 
-    def conditions() -> Iterator[Condition]:
-        if filter.id:
-            yield member(among(c.id, filter.id.any_), not_among(c.id, filter.id.not_any_))
-        if filter.name:
-            yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
-        if filter.tags:
-            yield tags(c.tags, filter.tags)
-        if filter.deployment:
-            own = tables.deployment.alias()
-            has = select(own.c.id).where(own.c.flow_id == c.id).correlate(table).exists()
-            yield is_so(has, None if filter.deployment.is_null_ is None else not filter.deployment.is_null_)
-
-    return combined(filter.operator, conditions())
+    key: str
+    table: Table
+    special: Mapping[str, Member] = field(default_factory=dict)
 
 
-def flow_runs(filter: FlowRunFilter, table: FromClause = tables.flow_run) -> Condition:
-    return combined(filter.operator, _flow_run_conditions(filter, table))
+def condition(resource: Resource, filter: FilterModel, row: FromClause) -> Condition:
+    """What ``filter`` says about ``row``, which is the resource's table or an alias of it."""
+    return combined(filter, _members(resource, filter, row))
 
 
-def _flow_run_conditions(filter: FlowRunFilter, table: FromClause) -> Iterator[Condition]:
-    c = table.c
-    for name, column in (("id", c.id), ("idempotency_key", c.idempotency_key)):
-        if asked := getattr(filter, name):
-            yield member(among(column, asked.any_), not_among(column, asked.not_any_))
-    if filter.name:
-        yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
-    if filter.tags:
-        yield tags(c.tags, filter.tags)
-    for name in ("deployment_id", "work_queue_name", "parent_task_run_id"):
-        if asked := getattr(filter, name):
-            yield combined(asked.operator, (*among(c[name], asked.any_), *is_null(c[name], asked.is_null_)))
-    if filter.state:
-        yield combined(filter.state.operator, _state_conditions(filter.state, c))
-    if filter.flow_version:
-        yield member(among(c.flow_version, filter.flow_version.any_))
-    if filter.start_time:
-        yield member(
-            before_after(func.coalesce(c.start_time, c.expected_start_time), filter.start_time),
-            is_null(c.start_time, filter.start_time.is_null_),
-        )
-    if filter.end_time:
-        yield member(before_after(c.end_time, filter.end_time), is_null(c.end_time, filter.end_time.is_null_))
-    for name in ("expected_start_time", "next_scheduled_start_time"):
-        if asked := getattr(filter, name):
-            yield member(before_after(c[name], asked))
-    if filter.parent_flow_run_id and filter.parent_flow_run_id.any_ is None:
-        yield true()
-    elif filter.parent_flow_run_id:
-        parent = tables.task_run.alias()
-        belongs = and_(parent.c.id == c.parent_task_run_id, parent.c.workspace_id == c.workspace_id)
-        wanted = tuple(among(parent.c.flow_run_id, filter.parent_flow_run_id.any_))
-        yield select(parent.c.id).where(belongs, *wanted).correlate(table).exists()
-    if filter.created_by:
-        yield combined(filter.created_by.operator, _created_by_conditions(filter.created_by, c))
-
-
-def _state_conditions(state: Any, c: Any) -> Iterator[Condition]:
-    for asked in (state.type, state.name):
-        if asked is None:
-            continue
-        column = c.state_type if asked is state.type else c.state_name
-        # Both operators of one member hold together; only the members are joined by the operator.
-        yield and_(true(), *among(column, asked.any_), *not_among(column, getattr(asked, "not_any_", None)))
-
-
-def _created_by_conditions(created_by: Any, c: Any) -> Iterator[Condition]:
-    if created_by.id_ is not None:
-        yield from among(c.created_by["id"].astext, [str(id) for id in created_by.id_])
-    if created_by.type_ is not None:
-        yield from among(c.created_by["type"].astext, created_by.type_)
-    yield from is_null(c.created_by, created_by.is_null_)
-
-
-def task_runs(filter: TaskRunFilter, table: FromClause = tables.task_run) -> Condition:
-    return combined(filter.operator, _task_run_conditions(filter, table))
-
-
-def _task_run_conditions(filter: TaskRunFilter, table: FromClause) -> Iterator[Condition]:
-    c = table.c
-    if filter.id:
-        yield member(among(c.id, filter.id.any_))
-    if filter.name:
-        yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
-    if filter.tags:
-        yield tags(c.tags, filter.tags)
-    if filter.state:
-        yield combined(filter.state.operator, _state_conditions(filter.state, c))
-    for name in ("start_time", "end_time"):
-        if asked := getattr(filter, name):
-            yield member(before_after(c[name], asked), is_null(c[name], asked.is_null_))
-    if filter.expected_start_time:
-        yield member(before_after(c.expected_start_time, filter.expected_start_time))
-    if filter.subflow_runs:
-        subflow = tables.flow_run.alias()
-        has = select(subflow.c.id).where(subflow.c.parent_task_run_id == c.id).correlate(table).exists()
-        yield is_so(has, filter.subflow_runs.exists_)
-    if filter.flow_run_id:
-        asked = filter.flow_run_id
-        if asked.any_ is not None:
-            yield member(among(c.flow_run_id, asked.any_))
+def _members(resource: Resource, filter: FilterModel, row: FromClause) -> Iterator[Condition]:
+    for name, member in given(filter):
+        if special := resource.special.get(name):
+            yield from special(member, row)
         else:
-            yield member(is_null(c.flow_run_id, asked.is_null_))
+            yield on_column(row.c[name], member)
 
 
-def deployments(filter: DeploymentFilter, table: FromClause = tables.deployment) -> Condition:
-    c = table.c
-
-    def conditions() -> Iterator[Condition]:
-        if filter.id:
-            yield member(among(c.id, filter.id.any_), not_among(c.id, filter.id.not_any_))
-        if filter.name:
-            yield member(among(c.name, filter.name.any_), like(c.name, filter.name.like_))
-        if filter.flow_or_deployment_name:
-            text = filter.flow_or_deployment_name.like_
-            flow = tables.flow.alias()
-            flow_matches = select(flow.c.id).where(flow.c.id == c.flow_id, *like(flow.c.name, text)).correlate(table)
-            yield or_(*like(c.name, text), flow_matches.exists()) if text else true()
-        if filter.paused:
-            yield is_so(c.paused, filter.paused.eq_)
-        if filter.tags:
-            yield tags(c.tags, filter.tags)
-        if filter.work_queue_name:
-            yield member(among(c.work_queue_name, filter.work_queue_name.any_))
-
-    return combined(filter.operator, conditions())
+# --- flows ---------------------------------------------------------------------------------------------
 
 
-def work_pools(filter: WorkPoolFilter, table: FromClause = tables.work_pool) -> Condition:
-    return combined(
-        filter.operator,
-        (member(among(table.c[name], asked.any_)) for name, asked in filter.members()),
+def _has_no_deployment(member: FlowFilterDeployment, flow: FromClause) -> Conditions:
+    if member.is_null_ is None:
+        return (true(),)
+    deployment = tables.deployment.alias()
+    has = select(deployment.c.id).where(deployment.c.flow_id == flow.c.id).correlate(flow).exists()
+    return is_so(has, not member.is_null_)
+
+
+# --- runs ----------------------------------------------------------------------------------------------
+
+
+def _state(member: FlowRunFilterState | TaskRunFilterState, run: FromClause) -> Conditions:
+    yield combined(member, (on_column(run.c[f"state_{name}"], asked) for name, asked in given(member)))
+
+
+def _start_time(member: FlowRunFilterStartTime, run: FromClause) -> Conditions:
+    """A run that has not started stands where it is expected to start, but for ``is_null_``."""
+    columns = {"is_null_": run.c.start_time}
+    started = func.coalesce(run.c.start_time, run.c.expected_start_time)
+    asked = given(member)
+    yield combined(
+        member, (said for name, value in asked for said in operator(name, columns.get(name, started), value))
     )
 
 
-def work_queues(filter: WorkQueueFilter, table: FromClause = tables.work_queue) -> Condition:
-    c = table.c
+def _parent_flow_run(member: FlowRunFilterParentFlowRunId, run: FromClause) -> Conditions:
+    if member.any_ is None:
+        yield true()
+        return
+    parent = tables.task_run.alias()
+    belongs = and_(parent.c.id == run.c.parent_task_run_id, parent.c.workspace_id == run.c.workspace_id)
+    wanted = tuple(among(parent.c.flow_run_id, member.any_))
+    yield select(parent.c.id).where(belongs, *wanted).correlate(run).exists()
+    # Once more, from the parents: Postgres would else look one up for every subflow that it passes.
+    yield run.c.parent_task_run_id == any_(func.array(select(parent.c.id).where(*wanted).scalar_subquery()))
 
+
+def _created_by(member: FlowRunFilterCreatedBy, run: FromClause) -> Conditions:
     def conditions() -> Iterator[Condition]:
-        if filter.id:
-            yield member(among(c.id, filter.id.any_))
-        if filter.name:
-            yield member(among(c.name, filter.name.any_), starts_with(c.name, filter.name.startswith_))
+        if member.id_ is not None:
+            yield from among(run.c.created_by["id"].astext, [str(id) for id in member.id_])
+        if member.type_ is not None:
+            yield from among(run.c.created_by["type"].astext, member.type_)
+        if member.is_null_ is not None:
+            yield from is_null(run.c.created_by, member.is_null_)
 
-    return combined(filter.operator, conditions())
+    yield combined(member, conditions())
 
 
-def workers(filter: WorkerFilter, table: FromClause = tables.worker) -> Condition:
-    c = table.c
+def _stands_for_subflow(member: TaskRunFilterSubFlowRuns, task: FromClause) -> Conditions:
+    if member.exists_ is None:
+        return (true(),)
+    subflow = tables.flow_run.alias()
+    belongs = and_(subflow.c.parent_task_run_id == task.c.id, subflow.c.workspace_id == task.c.workspace_id)
+    return is_so(select(subflow.c.id).where(belongs).correlate(task).exists(), member.exists_)
 
-    def conditions() -> Iterator[Condition]:
-        if filter.last_heartbeat_time:
-            yield member(before_after(c.last_heartbeat_time, filter.last_heartbeat_time))
-        if filter.status:
-            yield member(among(c.status, filter.status.any_), not_among(c.status, filter.status.not_any_))
 
-    return combined(filter.operator, conditions())
+def _of_flow_run(member: TaskRunFilterFlowRunId, task: FromClause) -> Conditions:
+    if member.any_ is not None and not member.is_null_:
+        return among(task.c.flow_run_id, member.any_)
+    return (true(),) if member.is_null_ is None else is_null(task.c.flow_run_id, member.is_null_)
+
+
+# --- deployments ---------------------------------------------------------------------------------------
+
+
+def _either_name(member: DeploymentOrFlowNameFilter, deployment: FromClause) -> Conditions:
+    if not member.like_:
+        yield true()
+        return
+    flow = tables.flow.alias()
+    of_flow = and_(flow.c.id == deployment.c.flow_id, *like(flow.c.name, member.like_))
+    matches = select(flow.c.id).where(of_flow).correlate(deployment).exists()
+    yield or_(*like(deployment.c.name, member.like_), matches)
+
+
+def _nothing(member: DeploymentFilterConcurrencyLimit, deployment: FromClause) -> Conditions:
+    """Accepted from older clients."""
+    return ()
+
+
+# --- the others ----------------------------------------------------------------------------------------
+
+
+def _capabilities(member: BlockSchemaFilterCapabilities, schema: FromClause) -> Conditions:
+    yield on_column(schema.c.capabilities, member)
+
+
+def _automation_tags(member: AutomationFilterTags, automation: FromClause) -> Conditions:
+    """Here an empty ``all_`` does say something: it is true of every automation."""
+    if member.all_ == [] and member.operator is Operator.or_:
+        yield true()
+    else:
+        yield on_column(automation.c.tags, member)
+
+
+def _text(member: LogFilterTextSearch, log: FromClause) -> Conditions:
+    line = func.concat(log.c.message, literal(" ", Text), log.c.name)
+    yield and_(true(), *contains_text(line, member.query))
+
+
+FLOW = Resource("flows", tables.flow, {"deployment": _has_no_deployment})
+FLOW_RUN = Resource(
+    "flow_runs",
+    tables.flow_run,
+    {
+        "state": _state,
+        "start_time": _start_time,
+        "parent_flow_run_id": _parent_flow_run,
+        "created_by": _created_by,
+    },
+)
+TASK_RUN = Resource(
+    "task_runs",
+    tables.task_run,
+    {"state": _state, "subflow_runs": _stands_for_subflow, "flow_run_id": _of_flow_run},
+)
+DEPLOYMENT = Resource(
+    "deployments",
+    tables.deployment,
+    {"flow_or_deployment_name": _either_name, "concurrency_limit": _nothing},
+)
+WORK_POOL = Resource("work_pools", tables.work_pool)
+WORK_QUEUE = Resource("work_pool_queues", tables.work_queue)
+WORKER = Resource("workers", tables.worker)
+ARTIFACT = Resource("artifacts", tables.artifact)
+ARTIFACT_COLLECTION = Resource("artifacts", tables.artifact_collection)
+VARIABLE = Resource("variables", tables.variable)
+AUTOMATION = Resource("automations", tables.automation, {"tags": _automation_tags})
+BLOCK_TYPE = Resource("block_types", tables.block_type)
+BLOCK_SCHEMA = Resource("block_schemas", tables.block_schema, {"block_capabilities": _capabilities})
+BLOCK_DOCUMENT = Resource("block_documents", tables.block_document)
+LOG = Resource("logs", tables.log, {"text": _text})

@@ -2,24 +2,22 @@
 
 import logging
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import asyncpg
-from fastapi import Body
 from starlette.responses import Response
 
 from sempre.core.transitions.model import Policy, Proposal, Status
 from sempre.db.errors import DatabaseUnavailable
-from sempre.schemas.filters.flow_runs import FlowRunFilter
+from sempre.schemas.lists import FlowRunBulk, FlowRunBulkState
 from sempre.schemas.responses import FlowRunBulkDeleteResponse, FlowRunBulkSetStateResponse
 from sempre.schemas.sorting import FlowRunSort
-from sempre.schemas.states import StateCreate
 from sempre.server.errors import ServiceError
-from sempre.server.filters.relations import Filters
 from sempre.server.flow_runs import queries
 from sempre.server.flow_runs.deletion import delete_runs
 from sempre.server.flow_runs.orchestration import set_flow_run_state
+from sempre.server.lists import Part
 from sempre.server.orchestration import Outcome
 from sempre.server.responses import JSON
 from sempre.server.routing import Room
@@ -31,39 +29,30 @@ router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
 log = logging.getLogger("sempre.server")
 
-BulkLimit = Annotated[int, Body(ge=1, le=50)]
-
 
 @router.post("/bulk_set_state", response_model=FlowRunBulkSetStateResponse)
-async def bulk_set_state(
-    scope: ScopeDep,
-    state: Annotated[StateCreate, Body()],
-    flow_runs: FlowRunFilter | None = None,
-    force: Annotated[bool, Body()] = False,
-    limit: BulkLimit = 50,
-) -> Response:
+async def bulk_set_flow_run_state(scope: ScopeDep, asked: FlowRunBulkState) -> Response:
     """Propose a state for the newest ``limit`` runs that match, each on its own; a failure of one is told as ABORT."""
-    proposal = state.to_proposal(datetime.now(UTC))
-    policy = Policy.FORCED if force else Policy.CORE
+    proposal = asked.state.to_proposal(datetime.now(UTC))
+    policy = Policy.FORCED if asked.force else Policy.CORE
     results = [
         {"flow_run_id": id, **(await _propose(scope, id, proposal, policy)).to_wire()}
-        for id in await _newest(scope, flow_runs, limit)
+        for id in await _newest(scope, asked)
     ]
     return JSON({"results": results})
 
 
 @router.post("/bulk_delete", response_model=FlowRunBulkDeleteResponse)
-async def bulk_delete(scope: ScopeDep, flow_runs: FlowRunFilter | None = None, limit: BulkLimit = 50) -> Response:
+async def bulk_delete_flow_runs(scope: ScopeDep, asked: FlowRunBulk) -> Response:
     """Delete the newest ``limit`` runs that match, all or none."""
-    ids = await _newest(scope, flow_runs, limit)
+    ids = await _newest(scope, asked)
     async with scope.db.transaction() as transaction:
         deleted = set(await delete_runs(transaction, scope.workspace_id, ids))
     return JSON({"deleted": [id for id in ids if id in deleted]})
 
 
-async def _newest(scope: Scope, flow_runs: FlowRunFilter | None, limit: int) -> list[UUID]:
-    filters = Filters(flow_runs=flow_runs)
-    found = await queries.page(scope.db, scope.workspace_id, filters, sort=FlowRunSort.ID_DESC, limit=limit, offset=0)
+async def _newest(scope: Scope, asked: FlowRunBulk) -> list[UUID]:
+    found = await queries.page(scope.db, scope.workspace_id, asked, FlowRunSort.ID_DESC, Part(asked.limit))
     return [row["id"] for row in found]
 
 

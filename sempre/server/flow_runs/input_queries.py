@@ -37,11 +37,11 @@ async def create(
 async def listed(
     db: Executor, workspace_id: UUID, flow_run_id: UUID, *, prefix: str, exclude_keys: list[str], limit: int
 ) -> list[Record]:
-    """Inputs whose key begins with ``prefix``, oldest first."""
+    """Inputs whose key begins with ``prefix``, in which ``%`` and ``_`` are wildcards; oldest first."""
     return await db.fetch(
         """
         SELECT id, created, updated, flow_run_id, key, value, sender FROM flow_run_input
-        WHERE flow_run_id = $1 AND workspace_id = $2 AND starts_with(key, $3) AND key <> ALL($4)
+        WHERE flow_run_id = $1 AND workspace_id = $2 AND key LIKE $3::text || '%' AND key <> ALL($4)
         ORDER BY created, id LIMIT $5
         """,
         flow_run_id,

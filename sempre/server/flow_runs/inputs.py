@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from sempre.schemas.base import Slug
 from sempre.schemas.flow_runs import FlowRunInput
+from sempre.schemas.lists import InputList
 from sempre.server.errors import Conflict, NotFound
 from sempre.server.flow_runs import input_queries
 from sempre.server.responses import JSON, no_content
@@ -22,11 +23,11 @@ _NOT_FOUND = "Flow run input not found"
 
 
 @router.post("", status_code=201)
-async def create(
+async def create_flow_run_input(
     scope: ScopeDep,
     id: UUID,
     key: Annotated[Slug, Body(description="Lowercase letters, digits and dashes")],
-    value: Annotated[str, Body()],
+    value: Annotated[str, Body(json_schema_extra={"contentMediaType": "application/octet-stream"})],
     sender: Annotated[str | None, Body()] = None,
 ) -> Response:
     """Store an input; a key can be used once per run."""
@@ -39,22 +40,16 @@ async def create(
 
 
 @router.post("/filter", response_model=list[FlowRunInput])
-async def read_many(
-    scope: ScopeDep,
-    id: UUID,
-    prefix: Annotated[str, Body()],
-    limit: Annotated[int, Body()] = 1,
-    exclude_keys: Annotated[list[str], Body()] = [],  # noqa: B006 (never changed)
-) -> Response:
+async def filter_flow_run_input(scope: ScopeDep, id: UUID, asked: InputList) -> Response:
     """Inputs whose key begins with ``prefix``, oldest first; none for an unknown run."""
     found = await input_queries.listed(
-        scope.db, scope.workspace_id, id, prefix=prefix, exclude_keys=exclude_keys, limit=limit
+        scope.db, scope.workspace_id, id, prefix=asked.prefix, exclude_keys=asked.exclude_keys, limit=asked.limit
     )
     return JSON([dict(row) for row in found])
 
 
 @router.get("/{key}")
-async def read(scope: ScopeDep, id: UUID, key: str) -> Response:
+async def read_flow_run_input(scope: ScopeDep, id: UUID, key: str) -> Response:
     """The value as it was stored, as plain text."""
     value = await input_queries.value_of(scope.db, scope.workspace_id, id, key)
     if value is None:
@@ -63,7 +58,7 @@ async def read(scope: ScopeDep, id: UUID, key: str) -> Response:
 
 
 @router.delete("/{key}", status_code=204)
-async def delete(scope: ScopeDep, id: UUID, key: str) -> Response:
+async def delete_flow_run_input(scope: ScopeDep, id: UUID, key: str) -> Response:
     if not await input_queries.delete(scope.db, scope.workspace_id, id, key):
         raise NotFound(_NOT_FOUND)
     return no_content()

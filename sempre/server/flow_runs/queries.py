@@ -4,16 +4,17 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.sql.elements import ColumnElement
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
+from sempre.schemas.lists import ListCall
 from sempre.schemas.sorting import FlowRunSort
 from sempre.server import lists
-from sempre.server.filters.relations import Filters, on_flow_runs
+from sempre.server.filters.relations import FLOW_RUNS, matching
 from sempre.server.flow_runs.statements import SURROUNDING_JOINS, SURROUNDINGS
+from sempre.server.lists import Part
 
-__all__ = ["find", "find_state", "merge_labels", "page", "state_history", "total", "update"]
+__all__ = ["find", "find_state", "merge_labels", "page", "state_history", "update"]
 
 _FIND = f"""
 SELECT r.*, clock_timestamp() AS now, {SURROUNDINGS}
@@ -21,22 +22,8 @@ FROM flow_run r {SURROUNDING_JOINS}
 WHERE r.id = $1 AND r.workspace_id = $2
 """
 
-_run = tables.flow_run.c
 _queue = tables.work_queue
 _pool = tables.work_pool
-
-_STARTED: ColumnElement[Any] = func.coalesce(_run.start_time, _run.expected_start_time)
-_ORDER: dict[FlowRunSort, Any] = {
-    FlowRunSort.ID_DESC: _run.id.desc(),
-    FlowRunSort.START_TIME_ASC: _STARTED.asc(),
-    FlowRunSort.START_TIME_DESC: _STARTED.desc(),
-    FlowRunSort.EXPECTED_START_TIME_ASC: _run.expected_start_time.asc(),
-    FlowRunSort.EXPECTED_START_TIME_DESC: _run.expected_start_time.desc(),
-    FlowRunSort.NAME_ASC: _run.name.asc(),
-    FlowRunSort.NAME_DESC: _run.name.desc(),
-    FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC: _run.next_scheduled_start_time.asc(),
-    FlowRunSort.END_TIME_DESC: _run.end_time.desc(),
-}
 
 
 async def find(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
@@ -44,45 +31,26 @@ async def find(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
     return await db.fetchrow(_FIND, id, workspace_id)
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filters: Filters, *, sort: FlowRunSort, limit: int, offset: int
-) -> list[Record]:
-    """Matching runs, sorted (ties by id), with what ``rows.to_wire`` needs beside the run's own columns."""
-    chosen = (
-        select(tables.flow_run)
-        .where(on_flow_runs(filters, workspace_id))
-        .order_by(_ORDER[sort], _run.id.desc())
-        .limit(limit)
-        .offset(offset)
-        .subquery()
-    )
-    # Names are joined onto the chosen page, not onto everything that is sorted.
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: FlowRunSort, part: Part) -> list[Record]:
+    """Matching runs, sorted, with what ``rows.to_wire`` needs beside the run's own columns."""
+    run = tables.flow_run
+    chosen = lists.first(run, matching(FLOW_RUNS, asked, workspace_id), sort, part)
     query = (
         select(
-            chosen,
+            run,
             func.clock_timestamp().label("now"),
             _queue.c.name.label("queue_name"),
             _pool.c.id.label("work_pool_id"),
             _pool.c.name.label("work_pool_name"),
         )
         .select_from(
-            chosen.outerjoin(_queue, _queue.c.id == chosen.c.work_queue_id).outerjoin(
-                _pool, _pool.c.id == _queue.c.work_pool_id
-            )
+            chosen.join(run, run.c.id == chosen.c.id)
+            .outerjoin(_queue, _queue.c.id == run.c.work_queue_id)
+            .outerjoin(_pool, _pool.c.id == _queue.c.work_pool_id)
         )
-        .order_by(*_same_order(sort, chosen.c))
+        .order_by(*lists.order(sort, run.c))
     )
     return await lists.fetch(db, query)
-
-
-def _same_order(sort: FlowRunSort, c: Any) -> tuple[Any, ...]:
-    name, _, direction = sort.value.rpartition("_")
-    column = func.coalesce(c.start_time, c.expected_start_time) if name == "START_TIME" else c[name.lower()]
-    return (column.asc() if direction == "ASC" else column.desc(), c.id.desc())
-
-
-async def total(db: Executor, workspace_id: UUID, filters: Filters) -> int:
-    return await lists.count(db, select(_run.id).where(on_flow_runs(filters, workspace_id)))
 
 
 async def update(db: Executor, workspace_id: UUID, id: UUID, changes: dict[str, Any]) -> bool:

@@ -12,24 +12,19 @@ from starlette.responses import Response
 from sempre.core.states import StateType
 from sempre.core.transitions.model import Policy, Proposal
 from sempre.schemas.base import Labels
-from sempre.schemas.filters.deployments import DeploymentFilter
-from sempre.schemas.filters.flow_runs import FlowRunFilter
-from sempre.schemas.filters.flows import FlowFilter
-from sempre.schemas.filters.task_runs import TaskRunFilter
-from sempre.schemas.filters.work_pools import WorkPoolFilter, WorkQueueFilter
 from sempre.schemas.flow_runs import FlowRunCreate, FlowRunResponse, FlowRunUpdate
+from sempre.schemas.lists import FlowRunList, FlowRunPage, QueueFilters
 from sempre.schemas.responses import FlowRunPaginationResponse, OrchestrationResult
-from sempre.schemas.sorting import FlowRunSort
 from sempre.schemas.states import StateCreate
 from sempre.server import lists
 from sempre.server.errors import NotFound, ObjectNotFound
-from sempre.server.filters.relations import Filters
+from sempre.server.filters.relations import FLOW_RUNS
 from sempre.server.flow_runs import queries, rows
 from sempre.server.flow_runs.changes import changes_of
 from sempre.server.flow_runs.creation import NewRun, create_flow_run
 from sempre.server.flow_runs.deletion import delete_runs
+from sempre.server.flow_runs.old_clients import retry_failed_task_runs
 from sempre.server.flow_runs.orchestration import policy_to_json, set_flow_run_state
-from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -39,27 +34,26 @@ __all__ = ["automation_of", "router"]
 
 router = Room(prefix="/flow_runs", tags=["Flow Runs"])
 
-Sort = Annotated[FlowRunSort, Body()]
-
 _NOT_FOUND = "Flow run not found"
 _PENDING = Proposal(StateType.PENDING, "Pending")
 
-AutomationId = Annotated[UUID | None, Header(alias="prefect-automation-id")]
-AutomationName = Annotated[str | None, Header(alias="prefect-automation-name")]
+AutomationId = Annotated[UUID | None, Header(alias="prefect-automation-id", include_in_schema=False)]
+AutomationName = Annotated[str | None, Header(alias="prefect-automation-name", include_in_schema=False)]
 
 
 def automation_of(id: UUID | None, name: str | None) -> dict[str, Any] | None:
-    """``created_by`` of what an automation does, from its request headers (the name is base64)."""
-    if id is None or name is None:
+    """``created_by`` of what an automation does, from its request headers (the name is base64); ``None`` without a
+    name that can be read."""
+    if id is None or not name:
         return None
     try:
         decoded = base64.b64decode(name, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        decoded = None
+        return None
     return {"id": str(id), "type": "AUTOMATION", "display_value": decoded}
 
 
-@router.post("/{id:uuid}/set_state", response_model=OrchestrationResult)
+@router.post("/{id:uuid}/set_state", response_model=OrchestrationResult, name="set_flow_run_state")
 async def set_state(
     scope: ScopeDep,
     id: UUID,
@@ -69,10 +63,11 @@ async def set_state(
     """Propose a state. 201 when one was written (also a substitute), 200 when the run stays as it is."""
     proposal = state.to_proposal(datetime.now(UTC))
     outcome = await set_flow_run_state(scope, id, proposal, Policy.FORCED if force else Policy.CORE)
+    await retry_failed_task_runs(scope, id, outcome)
     return JSON(outcome.to_wire(), 201 if outcome.written else 200)
 
 
-@router.post("/", response_model=FlowRunResponse)
+@router.post("/", response_model=FlowRunResponse, name="create_flow_run")
 async def create(
     scope: ScopeDep,
     flow_run: FlowRunCreate,
@@ -81,7 +76,7 @@ async def create(
 ) -> Response:
     """Create a flow run: 201, or 200 with the run that has the same idempotency key."""
     queue_id, queue_name = None, flow_run.work_queue_name
-    if flow_run.work_pool_name is not None:
+    if flow_run.work_pool_name:
         queue_id, queue_name = await queue_named(scope, flow_run.work_pool_name, flow_run.work_queue_name)
     run, new = await create_flow_run(
         scope,
@@ -109,7 +104,7 @@ async def create(
 
 
 @router.get("/{id:uuid}", response_model=FlowRunResponse)
-async def read(scope: ScopeDep, id: UUID) -> Response:
+async def read_flow_run(scope: ScopeDep, id: UUID) -> Response:
     row = await queries.find(scope.db, scope.workspace_id, id)
     if row is None:
         raise NotFound(_NOT_FOUND)
@@ -117,7 +112,7 @@ async def read(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.patch("/{id:uuid}", status_code=204)
-async def update(scope: ScopeDep, id: UUID, flow_run: FlowRunUpdate) -> Response:
+async def update_flow_run(scope: ScopeDep, id: UUID, flow_run: FlowRunUpdate) -> Response:
     """Write the fields that were sent."""
     changes = await changes_of(scope, id, flow_run)
     if flow_run.empirical_policy and "empirical_policy" in changes:
@@ -128,7 +123,7 @@ async def update(scope: ScopeDep, id: UUID, flow_run: FlowRunUpdate) -> Response
 
 
 @router.patch("/{id:uuid}/labels", status_code=204)
-async def update_labels(scope: ScopeDep, id: UUID, labels: Annotated[Labels, Body()]) -> Response:
+async def update_flow_run_labels(scope: ScopeDep, id: UUID, labels: Annotated[Labels, Body()]) -> Response:
     """Merge labels over those the run has; the body is the map itself."""
     if not await queries.merge_labels(scope.db, scope.workspace_id, id, labels):
         raise ObjectNotFound(f"Flow run with id {id} not found")
@@ -136,7 +131,7 @@ async def update_labels(scope: ScopeDep, id: UUID, labels: Annotated[Labels, Bod
 
 
 @router.delete("/{id:uuid}", status_code=204)
-async def delete(scope: ScopeDep, id: UUID) -> Response:
+async def delete_flow_run(scope: ScopeDep, id: UUID) -> Response:
     """Delete the run with its states, task runs, inputs and logs; its slot is free at once."""
     async with scope.db.transaction() as transaction:
         deleted = await delete_runs(transaction, scope.workspace_id, [id])
@@ -146,57 +141,22 @@ async def delete(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/filter", response_model=list[FlowRunResponse])
-async def read_many(
-    scope: ScopeDep,
-    sort: Sort = FlowRunSort.ID_DESC,
-    limit: Limit = None,
-    offset: Offset = 0,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    work_pool_queues: WorkQueueFilter | None = None,
-) -> Response:
+async def read_flow_runs(scope: ScopeDep, asked: FlowRunList) -> Response:
     """The runs that match, sorted, one page of them."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
-    found = await queries.page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
+    found = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, lists.part_of(scope, asked))
     return JSON([rows.to_wire(row) for row in found])
 
 
 @router.post("/count")
-async def count(
-    scope: ScopeDep,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    work_pool_queues: WorkQueueFilter | None = None,
-) -> int:
+async def count_flow_runs(scope: ScopeDep, asked: QueueFilters) -> int:
     """How many runs the filters match."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
-    return await queries.total(scope.db, scope.workspace_id, filters)
+    return await lists.count(scope.db, scope.workspace_id, FLOW_RUNS, asked)
 
 
 @router.post("/paginate", response_model=FlowRunPaginationResponse)
-async def paginate(
-    scope: ScopeDep,
-    sort: Sort = FlowRunSort.ID_DESC,
-    limit: Limit = None,
-    page: PageNumber = 1,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    work_pool_queues: WorkQueueFilter | None = None,
-) -> Response:
+async def paginate_flow_runs(scope: ScopeDep, asked: FlowRunPage) -> Response:
     """One numbered page of the runs that match, with their total."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues)
-    size = lists.bounded(scope, limit)
-    found = await queries.page(scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size)
-    total = await queries.total(scope.db, scope.workspace_id, filters)
-    return JSON(lists.page_of([rows.to_wire(row) for row in found], total=total, limit=size, page=page))
+    part = lists.part_of(scope, asked)
+    found = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, part)
+    total = await lists.count(scope.db, scope.workspace_id, FLOW_RUNS, asked)
+    return JSON(lists.page_of([rows.to_wire(row) for row in found], total=total, part=part, page=asked.page))

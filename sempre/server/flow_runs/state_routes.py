@@ -18,7 +18,7 @@ router = Room(prefix="/flow_run_states", tags=["Flow Run States"])
 
 
 @router.get("/{id:uuid}", response_model=State)
-async def read(scope: ScopeDep, id: UUID) -> Response:
+async def read_flow_run_state(scope: ScopeDep, id: UUID) -> Response:
     row = await queries.find_state(scope.db, scope.workspace_id, id)
     if row is None:
         raise NotFound("Flow run state not found")
@@ -26,7 +26,7 @@ async def read(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.get("/", response_model=list[State])
-async def read_many(scope: ScopeDep, flow_run_id: UUID) -> Response:
+async def read_flow_run_states(scope: ScopeDep, flow_run_id: UUID) -> Response:
     """The run's states, oldest first; none for an unknown run."""
     found = await queries.state_history(scope.db, scope.workspace_id, flow_run_id)
     return JSON([states.row_to_wire(row) for row in found])

@@ -7,23 +7,19 @@ from sqlalchemy import select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
+from sempre.schemas.lists import ListCall
 from sempre.schemas.sorting import FlowSort
 from sempre.server import lists
-from sempre.server.filters.relations import Filters, on_flows
+from sempre.server.filters.relations import FLOWS, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
-__all__ = ["COLUMNS", "create", "delete", "find", "find_by_name", "page", "total", "update_tags"]
+__all__ = ["COLUMNS", "create", "delete", "find", "find_by_name", "page", "update_tags"]
 
 COLUMNS = "id, created, updated, name, tags, labels"
 
 _flow = tables.flow.c
 _SELECTED = (_flow.id, _flow.created, _flow.updated, _flow.name, _flow.tags, _flow.labels)
-_ORDER: dict[FlowSort, Any] = {
-    FlowSort.CREATED_DESC: _flow.created.desc(),
-    FlowSort.UPDATED_DESC: _flow.updated.desc(),
-    FlowSort.NAME_ASC: _flow.name.asc(),
-    FlowSort.NAME_DESC: _flow.name.desc(),
-}
 
 
 async def create(db: Executor, workspace_id: UUID, name: str, tags: list[str], labels: dict[str, Any]) -> Record | None:
@@ -67,18 +63,6 @@ async def delete(db: Executor, workspace_id: UUID, ids: list[UUID]) -> list[Reco
     )
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filters: Filters, *, sort: FlowSort, limit: int, offset: int
-) -> list[Record]:
-    query = (
-        select(*_SELECTED)
-        .where(on_flows(filters, workspace_id))
-        .order_by(_ORDER[sort], _flow.id)
-        .limit(limit)
-        .offset(offset)
-    )
-    return await lists.fetch(db, query)
-
-
-async def total(db: Executor, workspace_id: UUID, filters: Filters) -> int:
-    return await lists.count(db, select(_flow.id).where(on_flows(filters, workspace_id)))
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: FlowSort, part: Part) -> list[Record]:
+    query = select(*_SELECTED).where(matching(FLOWS, asked, workspace_id)).order_by(*lists.order(sort, _flow))
+    return await lists.fetch(db, part.of(query))

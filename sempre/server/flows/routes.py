@@ -1,27 +1,21 @@
 """``/flows``: get-or-create by name, read, list, tag, delete."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
-from sempre.schemas.filters.deployments import DeploymentFilter
-from sempre.schemas.filters.flow_runs import FlowRunFilter
-from sempre.schemas.filters.flows import FlowFilter
-from sempre.schemas.filters.task_runs import TaskRunFilter
-from sempre.schemas.filters.work_pools import WorkPoolFilter
 from sempre.schemas.flows import Flow, FlowCreate, FlowUpdate
+from sempre.schemas.lists import FlowBulk, FlowList, FlowPage, PoolFilters
 from sempre.schemas.responses import FlowBulkDeleteResponse, FlowPaginationResponse
 from sempre.schemas.sorting import FlowSort
 from sempre.server import lists
 from sempre.server.errors import NotFound
 from sempre.server.events.emit import ServerEvent, emit, resource
-from sempre.server.filters.relations import Filters
+from sempre.server.filters.relations import FLOWS
 from sempre.server.flow_runs.deletion import delete_runs_of_flows
 from sempre.server.flows import queries
-from sempre.server.lists import Limit, Offset, PageNumber
+from sempre.server.lists import Part
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
@@ -51,7 +45,10 @@ async def create_flow(scope: ScopeDep, flow: FlowCreate) -> Response:
 
 @router.patch("/{id:uuid}", status_code=204)
 async def update_flow(scope: ScopeDep, id: UUID, flow: FlowUpdate) -> Response:
-    """Replace the flow's tags."""
+    """Replace the flow's tags, if any were sent."""
+    if "tags" not in flow.model_fields_set:
+        _found(await queries.find(scope.db, scope.workspace_id, id))
+        return no_content()
     async with scope.db.transaction() as transaction:
         updated = await queries.update_tags(transaction, scope.workspace_id, id, flow.tags)
         if updated is None:
@@ -62,18 +59,9 @@ async def update_flow(scope: ScopeDep, id: UUID, flow: FlowUpdate) -> Response:
 
 
 @router.post("/count")
-async def count_flows(
-    scope: ScopeDep,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-) -> int:
+async def count_flows(scope: ScopeDep, asked: PoolFilters) -> int:
     """How many flows the filters match."""
-    return await queries.total(
-        scope.db, scope.workspace_id, Filters(flows, flow_runs, task_runs, deployments, work_pools)
-    )
+    return await lists.count(scope.db, scope.workspace_id, FLOWS, asked)
 
 
 @router.get("/name/{name}", response_model=Flow)
@@ -87,43 +75,19 @@ async def read_flow(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/filter", response_model=list[Flow])
-async def read_flows(
-    scope: ScopeDep,
-    limit: Limit = None,
-    offset: Offset = 0,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    sort: Annotated[FlowSort, Body()] = FlowSort.NAME_ASC,
-) -> Response:
+async def read_flows(scope: ScopeDep, asked: FlowList) -> Response:
     """The flows that match, sorted, one page of them."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools)
-    rows = await queries.page(
-        scope.db, scope.workspace_id, filters, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
+    rows = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, lists.part_of(scope, asked))
     return JSON([dict(row) for row in rows])
 
 
 @router.post("/paginate", response_model=FlowPaginationResponse)
-async def paginate_flows(
-    scope: ScopeDep,
-    page: PageNumber = 1,
-    limit: Limit = None,
-    flows: FlowFilter | None = None,
-    flow_runs: FlowRunFilter | None = None,
-    task_runs: TaskRunFilter | None = None,
-    deployments: DeploymentFilter | None = None,
-    work_pools: WorkPoolFilter | None = None,
-    sort: Annotated[FlowSort, Body()] = FlowSort.NAME_ASC,
-) -> Response:
+async def paginate_flows(scope: ScopeDep, asked: FlowPage) -> Response:
     """One numbered page of the flows that match, with their total."""
-    filters = Filters(flows, flow_runs, task_runs, deployments, work_pools)
-    size = lists.bounded(scope, limit)
-    rows = await queries.page(scope.db, scope.workspace_id, filters, sort=sort, limit=size, offset=(page - 1) * size)
-    total = await queries.total(scope.db, scope.workspace_id, filters)
-    return JSON(lists.page_of([dict(row) for row in rows], total=total, limit=size, page=page))
+    part = lists.part_of(scope, asked)
+    rows = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, part)
+    total = await lists.count(scope.db, scope.workspace_id, FLOWS, asked)
+    return JSON(lists.page_of([dict(row) for row in rows], total=total, part=part, page=asked.page))
 
 
 @router.delete("/{id:uuid}", status_code=204)
@@ -135,13 +99,9 @@ async def delete_flow(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/bulk_delete", response_model=FlowBulkDeleteResponse)
-async def bulk_delete_flows(
-    scope: ScopeDep, flows: FlowFilter | None = None, limit: Annotated[int, Body(ge=1, le=50)] = 50
-) -> Response:
+async def bulk_delete_flows(scope: ScopeDep, asked: FlowBulk) -> Response:
     """Delete the first ``limit`` flows that match, by name."""
-    found = await queries.page(
-        scope.db, scope.workspace_id, Filters(flows), sort=FlowSort.NAME_ASC, limit=limit, offset=0
-    )
+    found = await queries.page(scope.db, scope.workspace_id, asked, FlowSort.NAME_ASC, Part(asked.limit))
     return JSON({"deleted": await _delete(scope, [row["id"] for row in found])})
 
 

@@ -4,21 +4,23 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, func, literal, not_, or_, select, true
+from sqlalchemy import Column, ColumnElement, Uuid, func, select, true
 
-from sempre.core import text_search
-from sempre.core.event_patterns import to_like_prefix
-from sempre.db.compile import compiled
 from sempre.db.pool import Executor, Record
 from sempre.db.statement import Statement
 from sempre.db.tables import log
+from sempre.schemas.filters.common import Operator
 from sempre.schemas.filters.logs import LogFilter
+from sempre.schemas.lists import LogList
 from sempre.schemas.logs import LogCreate
 from sempre.schemas.sorting import LogSort
-from sempre.server.filters.conditions import Condition, among, before_after, combined, is_null, member
+from sempre.server import lists
+from sempre.server.filters.conditions import array_of
+from sempre.server.filters.relations import LOGS, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
-__all__ = ["log_conditions", "log_to_wire", "pages_of_flow_run", "read_logs", "write_logs"]
+__all__ = ["log_to_wire", "pages_of_flow_run", "read_logs", "write_logs"]
 
 _INSERT = Statement(
     """
@@ -61,18 +63,35 @@ async def write_logs(db: Executor, workspace_id: UUID, lines: Sequence[LogCreate
     )
 
 
-async def read_logs(
-    db: Executor, workspace_id: UUID, filter: LogFilter | None, sort: LogSort, limit: int, offset: int
-) -> list[Record]:
-    c = log.c
+async def read_logs(db: Executor, workspace_id: UUID, asked: LogList, part: Part) -> list[Record]:
+    lines = select(log).where(matching(LOGS, asked, workspace_id))
+    runs = _runs_of(asked.logs)
+    if runs is None:
+        return await lists.fetch(db, part.of(lines.order_by(*_order(asked.sort, log.c))))
+    # Run by run. Asked for lines of a run "by time", Postgres may go by time through those of all runs, hoping to meet
+    # enough of this one soon; a run it does not know yet it looks up.
+    column, ids = runs
+    run = func.unnest(array_of(ids)).table_valued(Column("id", Uuid), name="run").render_derived()
+    first = lines.where(column == run.c.id).order_by(*_order(asked.sort, log.c)).limit(part.offset + part.limit)
+    found = first.correlate(run).lateral("line")
+    query = select(found).select_from(run.join(found, true())).order_by(*_order(asked.sort, found.c))
+    return await lists.fetch(db, part.of(query))
+
+
+def _order(sort: LogSort, c: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Lines of one instant keep the order they came in."""
     ascending = sort is LogSort.TIMESTAMP_ASC
-    # Lines of one instant keep the order they came in.
-    order = (c.timestamp.asc(), c.seq.asc()) if ascending else (c.timestamp.desc(), c.seq.desc())
-    query = select(log).where(c.workspace_id == workspace_id).order_by(*order).limit(limit).offset(offset)
-    if filter is not None:
-        query = query.where(log_conditions(filter))
-    sql, arguments = compiled(query)
-    return await db.fetch(sql, *arguments)
+    return (c.timestamp.asc(), c.seq.asc()) if ascending else (c.timestamp.desc(), c.seq.desc())
+
+
+def _runs_of(filter: LogFilter | None) -> tuple[ColumnElement[Any], list[UUID]] | None:
+    """The runs, and the column that names them, if it is their lines alone that a filter asks for."""
+    if filter is None or filter.operator is Operator.or_:
+        return None
+    for column, asked in ((log.c.task_run_id, filter.task_run_id), (log.c.flow_run_id, filter.flow_run_id)):
+        if asked is not None and asked.any_:
+            return column, list(dict.fromkeys(asked.any_))
+    return None
 
 
 async def pages_of_flow_run(db: Executor, workspace_id: UUID, flow_run_id: UUID) -> AsyncIterator[list[Record]]:
@@ -86,41 +105,6 @@ async def pages_of_flow_run(db: Executor, workspace_id: UUID, flow_run_id: UUID)
         if len(rows) < _PAGE_SIZE:
             return
         timestamp, id = rows[-1]["timestamp"], rows[-1]["id"]
-
-
-def log_conditions(filter: LogFilter) -> Condition:
-    return combined(filter.operator, list(_conditions(filter)))
-
-
-def _conditions(filter: LogFilter) -> list[Condition]:
-    c = log.c
-    found: list[Condition] = []
-    if filter.level:
-        least, most = filter.level.ge_, filter.level.le_
-        found.append(member([] if least is None else [c.level >= least], [] if most is None else [c.level <= most]))
-    if filter.timestamp:
-        found.append(member(before_after(c.timestamp, filter.timestamp)))
-    if filter.flow_run_id:
-        found.append(member(among(c.flow_run_id, filter.flow_run_id.any_)))
-    if filter.task_run_id:
-        task = filter.task_run_id
-        found.append(member(among(c.task_run_id, task.any_), is_null(c.task_run_id, task.is_null_)))
-    if filter.text:
-        found.append(member(_text(filter.text.query)))
-    return found
-
-
-def _text(query: str) -> list[Condition]:
-    terms = text_search.parse(query)
-    haystack: ColumnElement[Any] = func.concat(log.c.message, literal(" ", Text), log.c.name)
-
-    def contains(term: str) -> Condition:
-        return haystack.ilike("%" + to_like_prefix(term))
-
-    found: list[Condition] = [or_(*map(contains, terms.include)) if terms.include else true()]
-    found.extend(not_(contains(term)) for term in terms.exclude)
-    found.extend(contains(term) for term in terms.required)
-    return found if not terms.is_blank else []
 
 
 def log_to_wire(row: Any) -> dict[str, Any]:

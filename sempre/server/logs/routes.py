@@ -1,14 +1,10 @@
 """Run logs over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Body
 from starlette.responses import Response
 
-from sempre.schemas.filters.logs import LogFilter
+from sempre.schemas.lists import LogList
 from sempre.schemas.logs import Log, LogCreate
-from sempre.schemas.sorting import LogSort
-from sempre.server.lists import Limit, Offset, bounded
+from sempre.server.lists import part_of
 from sempre.server.logs.queries import log_to_wire, read_logs, write_logs
 from sempre.server.responses import JSON
 from sempre.server.routing import Room
@@ -28,14 +24,8 @@ async def create_logs(scope: ScopeDep, logs: list[LogCreate]) -> Response:
     return JSON(None, 201)
 
 
-@router.post("/filter", response_model=list[Log])
-async def read_logs_filtered(
-    scope: ScopeDep,
-    logs: Annotated[LogFilter | None, Body(embed=True)] = None,
-    offset: Offset = 0,
-    limit: Limit = None,
-    sort: Annotated[LogSort, Body()] = LogSort.TIMESTAMP_ASC,
-) -> Response:
+@router.post("/filter", response_model=list[Log], name="read_logs")
+async def read_logs_filtered(scope: ScopeDep, asked: LogList) -> Response:
     """The lines that match."""
-    rows = await read_logs(scope.db, scope.workspace_id, logs, sort, bounded(scope, limit), offset)
+    rows = await read_logs(scope.db, scope.workspace_id, asked, part_of(scope, asked))
     return JSON([log_to_wire(row) for row in rows])

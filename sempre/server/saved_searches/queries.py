@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sempre.db.pool import Executor, Record
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
 __all__ = ["delete", "find", "page", "put"]
 
@@ -34,13 +35,13 @@ async def find(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
     )
 
 
-async def page(db: Executor, workspace_id: UUID, *, limit: int, offset: int) -> list[Record]:
+async def page(db: Executor, workspace_id: UUID, part: Part) -> list[Record]:
     """Searches by name."""
     return await db.fetch(
         f"SELECT {_COLUMNS} FROM saved_search WHERE workspace_id = $1 ORDER BY name LIMIT $2 OFFSET $3",
         workspace_id,
-        limit,
-        offset,
+        part.limit,
+        part.offset,
     )
 
 

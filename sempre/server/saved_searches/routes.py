@@ -4,10 +4,10 @@ from uuid import UUID
 
 from starlette.responses import Response
 
+from sempre.schemas.lists import Slice
 from sempre.schemas.saved_searches import SavedSearch, SavedSearchCreate
 from sempre.server import lists
 from sempre.server.errors import NotFound
-from sempre.server.lists import Limit, Offset
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.saved_searches import queries
@@ -15,7 +15,7 @@ from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
 
-router = Room(prefix="/saved_searches", tags=["Saved Searches"])
+router = Room(prefix="/saved_searches", tags=["SavedSearches"])
 
 _NOT_FOUND = "Saved search not found"
 
@@ -37,9 +37,9 @@ async def read_saved_search(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/filter", response_model=list[SavedSearch])
-async def read_saved_searches(scope: ScopeDep, limit: Limit = None, offset: Offset = 0) -> Response:
+async def read_saved_searches(scope: ScopeDep, asked: Slice) -> Response:
     """All searches by name, one page of them."""
-    rows = await queries.page(scope.db, scope.workspace_id, limit=lists.bounded(scope, limit), offset=offset)
+    rows = await queries.page(scope.db, scope.workspace_id, lists.part_of(scope, asked))
     return JSON([dict(row) for row in rows])
 
 

@@ -1,29 +1,19 @@
 """Task runs in the database: reading them, and the changes that are no transitions."""
 
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
+from sempre.schemas.filters.common import Operator
+from sempre.schemas.lists import RunFilters
 from sempre.schemas.sorting import TaskRunSort
 from sempre.server import lists
-from sempre.server.filters.relations import Filters, on_task_runs
+from sempre.server.filters.relations import TASK_RUNS, matching
+from sempre.server.lists import Part
 
-__all__ = ["find", "find_by_key", "page", "rename", "total"]
-
-_run = tables.task_run.c
-
-_ORDER: dict[TaskRunSort, Any] = {
-    TaskRunSort.ID_DESC: _run.id.desc(),
-    TaskRunSort.EXPECTED_START_TIME_ASC: _run.expected_start_time.asc(),
-    TaskRunSort.EXPECTED_START_TIME_DESC: _run.expected_start_time.desc(),
-    TaskRunSort.NAME_ASC: _run.name.asc(),
-    TaskRunSort.NAME_DESC: _run.name.desc(),
-    TaskRunSort.NEXT_SCHEDULED_START_TIME_ASC: _run.next_scheduled_start_time.asc(),
-    TaskRunSort.END_TIME_DESC: _run.end_time.desc(),
-}
+__all__ = ["find", "find_by_key", "page", "rename"]
 
 
 async def find(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
@@ -51,22 +41,26 @@ async def find_by_key(
     )
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filters: Filters, *, sort: TaskRunSort, limit: int, offset: int
-) -> list[Record]:
-    """Matching runs, sorted (ties by id), as ``rows.to_wire`` takes them."""
+async def page(db: Executor, workspace_id: UUID, asked: RunFilters, sort: TaskRunSort, part: Part) -> list[Record]:
+    """Matching runs, sorted, as ``rows.to_wire`` takes them."""
+    run = tables.task_run
+    chosen = lists.first(run, matching(TASK_RUNS, asked, workspace_id), sort, part, few=_of_named_runs(asked))
     query = (
-        select(tables.task_run, func.clock_timestamp().label("now"))
-        .where(on_task_runs(filters, workspace_id))
-        .order_by(_ORDER[sort], _run.id.desc())
-        .limit(limit)
-        .offset(offset)
+        select(run, func.clock_timestamp().label("now"))
+        .select_from(chosen.join(run, and_(run.c.id == chosen.c.id, run.c.workspace_id == workspace_id)))
+        .order_by(*lists.order(sort, run.c))
     )
     return await lists.fetch(db, query)
 
 
-async def total(db: Executor, workspace_id: UUID, filters: Filters) -> int:
-    return await lists.count(db, select(_run.id).where(on_task_runs(filters, workspace_id)))
+def _of_named_runs(asked: RunFilters) -> bool:
+    """Whether the filters name the flow runs, or the task runs themselves."""
+    own, runs = asked.task_runs, asked.flow_runs
+    if runs is not None and runs.operator is not Operator.or_ and runs.id is not None and runs.id.any_:
+        return True
+    if own is None or own.operator is Operator.or_:
+        return False
+    return any(asked is not None and asked.any_ for asked in (own.id, own.flow_run_id))
 
 
 async def rename(db: Executor, workspace_id: UUID, id: UUID, name: str | None) -> bool:

@@ -18,7 +18,7 @@ router = Room(prefix="/task_run_states", tags=["Task Run States"])
 
 
 @router.get("/{id:uuid}", response_model=State)
-async def read(scope: ScopeDep, id: UUID) -> Response:
+async def read_task_run_state(scope: ScopeDep, id: UUID) -> Response:
     row = await _find(scope.db, scope.workspace_id, id)
     if row is None:
         raise NotFound("Flow run state not found")  # the protocol's text, of task-run states too
@@ -26,7 +26,7 @@ async def read(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.get("/", response_model=list[State])
-async def read_many(scope: ScopeDep, task_run_id: UUID) -> Response:
+async def read_task_run_states(scope: ScopeDep, task_run_id: UUID) -> Response:
     """The run's states, oldest first; none for an unknown run."""
     found = await _history(scope.db, scope.workspace_id, task_run_id)
     return JSON([states.row_to_wire(row) for row in found])

@@ -11,14 +11,14 @@ from sempre.server.routing import Room
 
 __all__ = ["router"]
 
-router = Room(tags=["Templates"])
+router = Room(tags=["Automations"])
 
 
-@router.post("/automations/templates/validate", status_code=204, deprecated=True)
+@router.post("/automations/templates/validate", status_code=204)
 @router.post("/templates/validate", status_code=204)
-async def validate(template: Annotated[str, Body()] = "") -> Response:
+async def validate(template: Annotated[str | None, Body()] = "") -> Response:
     """Check the syntax and the loops of a template, which is the body itself, a JSON string."""
-    problem = validate_template(template)
+    problem = validate_template(template or "")
     if problem is None:
         return no_content()
     return JSON({"error": {"line": problem.line, "message": problem.message, "source": problem.source}}, 422)

@@ -3,27 +3,20 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
-from sempre.schemas.filters.variables import VariableFilter
+from sempre.schemas.lists import ListCall
 from sempre.schemas.sorting import VariableSort
 from sempre.server import lists
-from sempre.server.filters.conditions import Condition, among, combined, like, member, tags
+from sempre.server.filters.relations import VARIABLES, matching
 from sempre.server.ids import new_id
+from sempre.server.lists import Part
 
-__all__ = ["Key", "create", "delete", "find", "page", "total", "update", "values_by_name"]
+__all__ = ["Key", "create", "delete", "find", "page", "update", "values_by_name"]
 
 _COLUMNS = "id, created, updated, name, value, tags"
-
-_variable = tables.variable.c
-_ORDER: dict[VariableSort, Any] = {
-    VariableSort.CREATED_DESC: _variable.created.desc(),
-    VariableSort.UPDATED_DESC: _variable.updated.desc(),
-    VariableSort.NAME_ASC: _variable.name.asc(),
-    VariableSort.NAME_DESC: _variable.name.desc(),
-}
 
 Key = UUID | str
 """A variable's id, or its name."""
@@ -82,29 +75,7 @@ async def delete(db: Executor, workspace_id: UUID, key: Key) -> Record | None:
     )
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filter: VariableFilter | None, *, sort: VariableSort, limit: int, offset: int
-) -> list[Record]:
-    query = _matching(workspace_id, filter).order_by(_ORDER[sort], _variable.id).limit(limit).offset(offset)
-    return await lists.fetch(db, query)
-
-
-async def total(db: Executor, workspace_id: UUID, filter: VariableFilter | None) -> int:
-    return await lists.count(db, _matching(workspace_id, filter))
-
-
-def _matching(workspace_id: UUID, filter: VariableFilter | None) -> Select[Any]:
-    columns = (_variable.id, _variable.created, _variable.updated, _variable.name, _variable.value, _variable.tags)
-    query = select(*columns).where(_variable.workspace_id == workspace_id)
-    return query if filter is None else query.where(_condition(filter))
-
-
-def _condition(filter: VariableFilter) -> Condition:
-    conditions: list[Condition] = []
-    if filter.id:
-        conditions.append(member(among(_variable.id, filter.id.any_)))
-    if filter.name:
-        conditions.append(member(among(_variable.name, filter.name.any_), like(_variable.name, filter.name.like_)))
-    if filter.tags:
-        conditions.append(tags(_variable.tags, filter.tags))
-    return combined(filter.operator, conditions)
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: VariableSort, part: Part) -> list[Record]:
+    c = tables.variable.c
+    query = select(*(c[name] for name in _COLUMNS.split(", "))).where(matching(VARIABLES, asked, workspace_id))
+    return await lists.fetch(db, part.of(query.order_by(*lists.order(sort, c))))

@@ -1,19 +1,16 @@
 """``/variables``: named JSON values, addressed by id or by name."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
-from sempre.schemas.filters.variables import VariableFilter
-from sempre.schemas.sorting import VariableSort
+from sempre.schemas.lists import VariableFilters, VariableList
 from sempre.schemas.variables import Variable, VariableCreate, VariableUpdate
 from sempre.server import lists
 from sempre.server.errors import Conflict, NotFound
 from sempre.server.events.emit import ServerEvent, emit, resource
-from sempre.server.lists import Limit, Offset
+from sempre.server.filters.relations import VARIABLES
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
@@ -71,24 +68,16 @@ async def delete_variable(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/filter", response_model=list[Variable])
-async def read_variables(
-    scope: ScopeDep,
-    limit: Limit = None,
-    offset: Offset = 0,
-    variables: VariableFilter | None = None,
-    sort: Annotated[VariableSort, Body()] = VariableSort.NAME_ASC,
-) -> Response:
+async def read_variables(scope: ScopeDep, asked: VariableList) -> Response:
     """The variables that match, sorted, one page of them."""
-    rows = await queries.page(
-        scope.db, scope.workspace_id, variables, sort=sort, limit=lists.bounded(scope, limit), offset=offset
-    )
+    rows = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, lists.part_of(scope, asked))
     return JSON([dict(row) for row in rows])
 
 
 @router.post("/count")
-async def count_variables(scope: ScopeDep, variables: Annotated[VariableFilter | None, Body(embed=True)] = None) -> int:
+async def count_variables(scope: ScopeDep, asked: VariableFilters) -> int:
     """How many variables the filter matches."""
-    return await queries.total(scope.db, scope.workspace_id, variables)
+    return await lists.count(scope.db, scope.workspace_id, VARIABLES, asked)
 
 
 async def _read(scope: Scope, key: queries.Key) -> Response:

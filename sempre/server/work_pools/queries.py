@@ -3,13 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, literal_column, select
+from sqlalchemy import Integer, literal_column, select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
-from sempre.schemas.filters.work_pools import WorkPoolFilter
+from sempre.schemas.lists import ListCall
 from sempre.server import lists
-from sempre.server.filters import resources
+from sempre.server.filters.relations import WORK_POOLS, matching
+from sempre.server.lists import Part
 
 __all__ = [
     "QUEUE_SLOTS",
@@ -21,7 +22,6 @@ __all__ = [
     "page",
     "queues_of",
     "slots_in_use",
-    "total",
     "update",
 ]
 
@@ -47,22 +47,12 @@ async def find(db: Executor, workspace_id: UUID, name: str) -> Record | None:
     )
 
 
-async def page(
-    db: Executor, workspace_id: UUID, filter: WorkPoolFilter | None, *, limit: int, offset: int
-) -> list[Record]:
+async def page(db: Executor, workspace_id: UUID, asked: ListCall, part: Part) -> list[Record]:
     """Matching pools by name."""
-    chosen = _matching(workspace_id, filter).order_by(_pool.c.name).limit(limit).offset(offset).subquery("p")
+    matches = select(_pool).where(matching(WORK_POOLS, asked, workspace_id)).order_by(_pool.c.name)
+    chosen = part.of(matches).subquery("p")
     slots = select(chosen, literal_column(_POOL_SLOTS.replace("AS active_slots", ""), Integer).label("active_slots"))
     return await lists.fetch(db, slots.order_by(chosen.c.name))
-
-
-async def total(db: Executor, workspace_id: UUID, filter: WorkPoolFilter | None) -> int:
-    return await lists.count(db, _matching(workspace_id, filter))
-
-
-def _matching(workspace_id: UUID, filter: WorkPoolFilter | None) -> Select[Any]:
-    query = select(_pool).where(_pool.c.workspace_id == workspace_id)
-    return query if filter is None else query.where(resources.work_pools(filter))
 
 
 async def update(

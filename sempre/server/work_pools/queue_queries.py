@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Integer, literal_column, select
 
 from sempre.db import tables
 from sempre.db.pool import Executor, Record
-from sempre.schemas.filters.work_pools import WorkQueueFilter
+from sempre.schemas.lists import ListCall
 from sempre.server import lists
-from sempre.server.filters import resources
+from sempre.server.filters.relations import WORK_QUEUES, matching
+from sempre.server.lists import Part
 
 __all__ = ["delete", "find", "find_by_id", "find_in_any_pool", "get", "lock_all", "page", "slots", "update"]
 
@@ -59,23 +60,15 @@ async def find_in_any_pool(db: Executor, workspace_id: UUID, name: str) -> Recor
 
 
 async def page(
-    db: Executor,
-    workspace_id: UUID,
-    filter: WorkQueueFilter | None,
-    *,
-    pool_id: UUID | None,
-    limit: int,
-    offset: int,
+    db: Executor, workspace_id: UUID, asked: ListCall, part: Part, *, pool_id: UUID | None = None
 ) -> list[Record]:
     """Matching queues: of one pool by priority, of all pools by name."""
     order = (_queue.c.priority, _queue.c.name) if pool_id is not None else (_queue.c.name, _queue.c.id)
     query = select(_queue, _pool.c.name.label("work_pool_name")).join(_pool, _pool.c.id == _queue.c.work_pool_id)
-    query = query.where(_queue.c.workspace_id == workspace_id)
+    query = query.where(matching(WORK_QUEUES, asked, workspace_id))
     if pool_id is not None:
         query = query.where(_queue.c.work_pool_id == pool_id)
-    if filter is not None:
-        query = query.where(resources.work_queues(filter))
-    chosen = query.order_by(*order).limit(limit).offset(offset).subquery("q")
+    chosen = part.of(query.order_by(*order)).subquery("q")
     held = literal_column(slots(IN_POOL if pool_id is not None else ALONE), Integer).label("active_slots")
     same_order: list[ColumnElement[Any]] = [chosen.c[column.name] for column in order]
     return await lists.fetch(db, select(chosen, held).order_by(*same_order))

@@ -1,17 +1,14 @@
 """``/work_pools/{work_pool_name}/queues``: the queues of one pool."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body
 from starlette.responses import Response
 
 from sempre.db.pool import Record
-from sempre.schemas.filters.work_pools import WorkQueueFilter
+from sempre.schemas.lists import WorkQueueList
 from sempre.schemas.work_pools import WorkQueueCreate, WorkQueueResponse, WorkQueueUpdate
 from sempre.server import lists
 from sempre.server.errors import Conflict
-from sempre.server.lists import Limit
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
@@ -64,19 +61,11 @@ async def read_work_queue(scope: ScopeDep, work_pool_name: str, name: str) -> Re
 
 
 @router.post("/{work_pool_name}/queues/filter", response_model=list[WorkQueueResponse])
-async def read_work_queues(
-    scope: ScopeDep,
-    work_pool_name: str,
-    work_queues: WorkQueueFilter | None = None,
-    limit: Limit = None,
-    offset: Annotated[int | None, Body(ge=0)] = 0,
-) -> Response:
+async def read_work_queues(scope: ScopeDep, work_pool_name: str, asked: WorkQueueList) -> Response:
     """The queues of the pool that match, by priority."""
-    size = lists.bounded(scope, limit)
+    part = lists.part_of(scope, asked)
     pool = await _pool(scope, work_pool_name)
-    rows = await queue_queries.page(
-        scope.db, scope.workspace_id, work_queues, pool_id=pool["id"], limit=size, offset=offset or 0
-    )
+    rows = await queue_queries.page(scope.db, scope.workspace_id, asked, part, pool_id=pool["id"])
     return JSON([queue_to_wire(row) for row in rows])
 
 

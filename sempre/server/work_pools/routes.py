@@ -1,16 +1,15 @@
 """``/work_pools``: make, read, list, change and delete pools, and hand out what is due in them."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Body, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from sempre.core import parameters
 from sempre.db.pool import Record
-from sempre.schemas.base import DateTime
-from sempre.schemas.filters.work_pools import WorkPoolFilter
+from sempre.schemas.lists import PoolConcurrencyPage, PoolDueList, WorkPoolFilters, WorkPoolList
 from sempre.schemas.work_pools import (
     WorkerFlowRunResponse,
     WorkPoolConcurrencyStatus,
@@ -20,10 +19,10 @@ from sempre.schemas.work_pools import (
     WorkPoolUpdate,
 )
 from sempre.server import lists
-from sempre.server.errors import Conflict, Forbidden, NotFound, Unprocessable
+from sempre.server.errors import INTEGRITY, Conflict, Forbidden, NotFound, Unprocessable
 from sempre.server.events.emit import emit
+from sempre.server.filters.relations import WORK_POOLS
 from sempre.server.ids import new_id
-from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -49,15 +48,12 @@ async def get_scheduled_flow_runs(
     request: Request,
     scope: ScopeDep,
     name: str,
-    work_queue_names: Annotated[list[str] | None, Body()] = None,
-    scheduled_before: Annotated[DateTime | None, Body()] = None,
-    scheduled_after: Annotated[DateTime | None, Body()] = None,
-    limit: Limit = None,
+    asked: PoolDueList,
 ) -> Response:
     """What is due in the pool, by priority of the queues and then by time. Whoever was polled becomes ready."""
-    size = lists.bounded(scope, limit)
-    poll = await polling.open_poll(scope.db, scope.workspace_id, name, work_queue_names or [])
-    due = await polling.due_runs(scope.db, poll, before=scheduled_before, after=scheduled_after, limit=size)
+    size = lists.bounded(scope, asked)
+    poll = await polling.open_poll(scope.db, scope.workspace_id, name, asked.work_queue_names or [])
+    due = await polling.due_runs(scope.db, poll, before=asked.scheduled_before, after=asked.scheduled_after, limit=size)
     request.app.state.runtime.readiness.mark_queues(poll.considered)
     return JSON([polling.to_wire(poll, row) for row in due])
 
@@ -99,24 +95,16 @@ async def read_work_pool(scope: ScopeDep, name: str) -> Response:
 
 
 @router.post("/filter", response_model=list[WorkPoolResponse])
-async def read_work_pools(
-    scope: ScopeDep,
-    work_pools: WorkPoolFilter | None = None,
-    limit: Limit = None,
-    offset: Offset = 0,
-) -> Response:
+async def read_work_pools(scope: ScopeDep, asked: WorkPoolList) -> Response:
     """The pools that match, by name."""
-    size = lists.bounded(scope, limit)
-    rows = await queries.page(scope.db, scope.workspace_id, work_pools, limit=size, offset=offset)
+    rows = await queries.page(scope.db, scope.workspace_id, asked, lists.part_of(scope, asked))
     return JSON([pool_to_wire(row, scope.client) for row in rows])
 
 
 @router.post("/count")
-async def count_work_pools(
-    scope: ScopeDep, work_pools: Annotated[WorkPoolFilter | None, Body(embed=True)] = None
-) -> int:
+async def count_work_pools(scope: ScopeDep, asked: WorkPoolFilters) -> int:
     """How many pools the filter matches."""
-    return await queries.total(scope.db, scope.workspace_id, work_pools)
+    return await lists.count(scope.db, scope.workspace_id, WORK_POOLS, asked)
 
 
 @router.patch("/{name}", status_code=204)
@@ -132,6 +120,8 @@ async def update_work_pool(scope: ScopeDep, name: str, work_pool: WorkPoolUpdate
             "msg": "Input should be a valid dictionary",
         }
         raise RequestValidationError([{**missing, "input": None}], body=sent)
+    if any(key in sent and sent[key] is None for key in _EXCLUDED_FROM_COLUMNS):
+        raise Conflict(INTEGRITY)
     changes = {key: value for key, value in sent.items() if key not in _EXCLUDED_FROM_COLUMNS}
     if "storage_configuration" in sent:
         changes["storage_configuration"] = _storage(work_pool.storage_configuration)
@@ -176,21 +166,15 @@ async def delete_work_pool(scope: ScopeDep, name: str) -> Response:
 
 
 @router.post("/{name}/concurrency_status", response_model=WorkPoolConcurrencyStatus)
-async def read_work_pool_concurrency_status(
-    scope: ScopeDep,
-    name: str,
-    page: PageNumber = 1,
-    limit: Limit = None,
-    flow_run_limit: Annotated[int, Body(ge=0, le=200)] = 10,
-) -> Response:
+async def read_work_pool_concurrency_status(scope: ScopeDep, name: str, asked: PoolConcurrencyPage) -> Response:
     """Which runs hold the pool's slots, queue by queue: one page of queues, the first runs of each."""
-    size = lists.bounded(scope, limit)
+    part = lists.part_of(scope, asked)
     status = await queries.slots_in_use(scope.db, scope.workspace_id, name)
     if status is None:
         raise NotFound(f"Work pool '{name}' not found.")
-    queues = await queries.concurrency_page(scope.db, status["id"], limit=size, offset=(page - 1) * size)
-    runs = await queries.in_flight(scope.db, [queue["id"] for queue in queues], flow_run_limit)
-    paged = lists.page_of([], total=status["queue_count"], limit=size, page=page)
+    queues = await queries.concurrency_page(scope.db, status["id"], limit=part.limit, offset=part.offset)
+    runs = await queries.in_flight(scope.db, [queue["id"] for queue in queues], asked.flow_run_limit)
+    paged = lists.page_of([], total=status["queue_count"], part=part, page=asked.page)
     del paged["results"]
     return JSON(
         {

@@ -7,12 +7,11 @@ from sqlalchemy import func, select
 from starlette.responses import Response
 
 from sempre.db import tables
-from sempre.schemas.filters.work_pools import WorkerFilter
+from sempre.schemas.lists import WorkerList
 from sempre.schemas.work_pools import LONGEST_HEARTBEAT_SECONDS, WorkerResponse
 from sempre.server import lists
 from sempre.server.errors import NotFound
-from sempre.server.filters import resources
-from sempre.server.lists import Limit, Offset
+from sempre.server.filters.relations import WORKERS, matching
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
@@ -42,23 +41,16 @@ async def worker_heartbeat(
 
 
 @router.post("/{work_pool_name}/workers/filter", response_model=list[WorkerResponse])
-async def read_workers(
-    scope: ScopeDep,
-    work_pool_name: str,
-    workers: WorkerFilter | None = None,
-    limit: Limit = None,
-    offset: Offset = 0,
-) -> Response:
+async def read_workers(scope: ScopeDep, work_pool_name: str, asked: WorkerList) -> Response:
     """The pool's workers that match, the last heard first. A filter on the status asks for the stored one."""
-    size = lists.bounded(scope, limit)
+    part = lists.part_of(scope, asked)
     pool = await queries.find(scope.db, scope.workspace_id, work_pool_name)
     if pool is None:
         raise pool_not_found(work_pool_name)
-    query = select(_worker, func.clock_timestamp().label("now")).where(_worker.c.work_pool_id == pool["id"])
-    if workers is not None:
-        query = query.where(resources.workers(workers))
-    query = query.order_by(_worker.c.last_heartbeat_time.desc(), _worker.c.id).limit(size).offset(offset)
-    return JSON([worker_to_wire(row) for row in await lists.fetch(scope.db, query)])
+    matches = matching(WORKERS, asked, scope.workspace_id)
+    query = select(_worker, func.clock_timestamp().label("now")).where(_worker.c.work_pool_id == pool["id"], matches)
+    query = query.order_by(_worker.c.last_heartbeat_time.desc(), _worker.c.id.desc())
+    return JSON([worker_to_wire(row) for row in await lists.fetch(scope.db, part.of(query))])
 
 
 @router.delete("/{work_pool_name}/workers/{name}", status_code=204)

@@ -1,20 +1,17 @@
 """``/work_queues``: queues by id, for clients that know no pools. Queues they make live in a pool of their own."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body, Header, Request
+from fastapi import Header, Request
 from starlette.responses import Response
 
 from sempre.db.pool import Record
-from sempre.schemas.base import DateTime
-from sempre.schemas.filters.work_pools import WorkQueueFilter
 from sempre.schemas.flow_runs import FlowRunResponse
+from sempre.schemas.lists import DueList, NumberedPage, WorkQueueList
 from sempre.schemas.work_pools import (
     WorkQueueConcurrencyStatus,
     WorkQueueCreate,
-    WorkQueueHealthPolicy,
     WorkQueueResponse,
     WorkQueueStatusDetail,
     WorkQueueUpdate,
@@ -22,7 +19,6 @@ from sempre.schemas.work_pools import (
 from sempre.server import lists
 from sempre.server.errors import Conflict, NotFound, ObjectNotFound
 from sempre.server.flow_runs import rows as flow_run_rows
-from sempre.server.lists import Limit, Offset, PageNumber
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
 from sempre.server.scope import ScopeDep
@@ -33,13 +29,13 @@ from sempre.server.work_pools.queue_changes import change_queue, delete_queue
 from sempre.server.work_pools.queue_routes import new_queue
 from sempre.server.work_pools.rows import queue_to_wire, run_summary
 from sempre.server.work_queues import queries
+from sempre.server.work_queues.health import status_of
 
 __all__ = ["router"]
 
 router = Room(prefix="/work_queues", tags=["Work Queues"])
 
 _NOT_FOUND = "work queue not found"
-_HEALTH = WorkQueueHealthPolicy()
 
 
 @router.post("/", response_model=WorkQueueResponse, status_code=201)
@@ -83,18 +79,17 @@ async def read_work_queue_runs(
     request: Request,
     scope: ScopeDep,
     id: UUID,
-    limit: Limit = None,
-    scheduled_before: Annotated[DateTime | None, Body()] = None,
+    asked: DueList,
     x_prefect_ui: Annotated[bool | None, Header()] = False,
 ) -> Response:
     """Due runs by time, within the queue's limit. The poll counts, unless a user interface looks."""
-    size = lists.bounded(scope, limit)
+    size = lists.bounded(scope, asked)
     queue = await queue_queries.find_by_id(scope.db, scope.workspace_id, id)
     if queue is None:
         raise ObjectNotFound(f"Work queue with id {id} not found.")
     due: list[Record] = []
     if not queue["is_paused"]:
-        bounds = {"before": scheduled_before, "slots": queue["concurrency_limit"], "limit": size}
+        bounds = {"before": asked.scheduled_before, "slots": queue["concurrency_limit"], "limit": size}
         if queue["filter"] is None:
             due = await queries.runs_of_name(scope.db, scope.workspace_id, queue["name"], **bounds)
         else:
@@ -105,15 +100,9 @@ async def read_work_queue_runs(
 
 
 @router.post("/filter", response_model=list[WorkQueueResponse])
-async def read_work_queues(
-    scope: ScopeDep,
-    limit: Limit = None,
-    offset: Offset = 0,
-    work_queues: WorkQueueFilter | None = None,
-) -> Response:
+async def read_work_queues(scope: ScopeDep, asked: WorkQueueList) -> Response:
     """The queues of all pools that match, by name."""
-    size = lists.bounded(scope, limit)
-    rows = await queue_queries.page(scope.db, scope.workspace_id, work_queues, pool_id=None, limit=size, offset=offset)
+    rows = await queue_queries.page(scope.db, scope.workspace_id, asked, lists.part_of(scope, asked))
     return JSON([queue_to_wire(row) for row in rows])
 
 
@@ -125,16 +114,14 @@ async def delete_work_queue(scope: ScopeDep, id: UUID) -> Response:
 
 
 @router.post("/{id:uuid}/concurrency_status", response_model=WorkQueueConcurrencyStatus)
-async def read_work_queue_concurrency_status(
-    scope: ScopeDep, id: UUID, page: PageNumber = 1, limit: Limit = None
-) -> Response:
+async def read_work_queue_concurrency_status(scope: ScopeDep, id: UUID, asked: NumberedPage) -> Response:
     """Which runs hold the queue's slots, one page of them."""
-    size = lists.bounded(scope, limit)
+    part = lists.part_of(scope, asked)
     queue = await queue_queries.find_by_id(scope.db, scope.workspace_id, id)
     if queue is None:
         raise NotFound("Work queue not found.")
-    runs, total = await queries.in_flight(scope.db, id, limit=size, offset=(page - 1) * size)
-    paged = lists.page_of([run_summary(run) for run in runs], total=total, limit=size, page=page)
+    runs, total = await queries.in_flight(scope.db, id, limit=part.limit, offset=part.offset)
+    paged = lists.page_of([run_summary(run) for run in runs], total=total, part=part, page=asked.page)
     return JSON(
         {
             "active_slots": total,
@@ -151,17 +138,7 @@ async def read_work_queue_status(scope: ScopeDep, id: UUID) -> Response:
     queue = await queue_queries.find_by_id(scope.db, scope.workspace_id, id)
     if queue is None:
         raise ObjectNotFound(f"Work queue with id {id} not found")
-    late = await queries.late_runs(scope.db, id)
-    polled = queue["last_polled"]
-    longest = timedelta(seconds=_HEALTH.maximum_seconds_since_last_polled or 0)
-    return JSON(
-        {
-            "healthy": late == 0 and polled is not None and datetime.now(UTC) - polled <= longest,
-            "late_runs_count": late,
-            "last_polled": polled,
-            "health_check_policy": _HEALTH,
-        }
-    )
+    return JSON(await status_of(scope, queue))
 
 
 def _found(row: Record | None, status_code: int = 200) -> Response:

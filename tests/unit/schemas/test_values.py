@@ -32,6 +32,7 @@ from sempre.schemas.states import State, StateCreate, StateDetails
 from sempre.schemas.task_runs import TaskRunCreate, TaskRunPolicy, TaskRunUpdate
 from sempre.schemas.variables import VariableCreate
 from sempre.schemas.work_pools import WorkPoolCreate, WorkPoolUpdate
+from sempre.server.filters.conditions import given
 
 ID = UUID("019375f0-0000-7000-8000-000000000001")
 NOW = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
@@ -478,4 +479,4 @@ def test_filter_defaults() -> None:
     assert task.flow_run_id is not None
     assert task.flow_run_id.is_null_ is False
     both = FlowRunFilter.model_validate({"name": {"any_": []}, "operator": "or_", "tags": {}})
-    assert [name for name, _ in both.members()] == ["name", "tags"]
+    assert [name for name, _ in given(both)] == ["name", "tags"]

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, any_, column, false, func, literal, not_, or_, select, true
+from sqlalchemy import ColumnElement, Text, and_, any_, column, false, func, literal, not_, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from sempre.core import text_search
 from sempre.core.event_patterns import is_negated, to_like, to_like_prefix
 from sempre.db.tables import event
 from sempre.schemas.filters.events import (
@@ -22,7 +21,7 @@ from sempre.schemas.filters.events import (
     EventResourceFilter,
 )
 from sempre.schemas.resources import ID, ROLE, ResourceSpecification
-from sempre.server.filters.conditions import Condition, among, array_of, check_number
+from sempre.server.filters.conditions import Condition, Conditions, among, array_of, check_number, contains_text
 
 __all__ = ["event_conditions"]
 
@@ -30,6 +29,7 @@ _c = event.c
 
 _FEW = 10
 _MOST_CRITERIA = 500  # that are a piece of SQL each
+_MOST_RESOURCES = 50  # asked for beside each other: each is a search of its own in every event
 
 
 def event_conditions(filter: EventFilter, workspace_id: UUID) -> Condition:
@@ -58,7 +58,10 @@ def _conditions(filter: EventFilter, workspace_id: UUID) -> Iterator[Condition]:
 def _each(given: Any) -> list[Any]:
     if given is None:
         return []
-    return given if isinstance(given, list) else [given]
+    if not isinstance(given, list):
+        return [given]
+    check_number(given, _MOST_RESOURCES)
+    return given
 
 
 def _names(names: EventNameFilter) -> Iterator[Condition]:
@@ -176,19 +179,6 @@ def _starts_with_any(text: ColumnElement[Any], prefixes: Sequence[str]) -> Condi
     return or_(*(text.like(pattern) for pattern in patterns))  # which indexes know, as they do not know arrays
 
 
-def _text(query: str) -> Iterator[Condition]:
-    terms = text_search.parse(query)
-    if terms.is_blank:
-        return
-    haystack = func.concat_ws(
-        literal(" ", Text), _c.event, *(col.cast(Text) for col in (_c.resource, _c.related, _c.payload))
-    )
-
-    def contains(term: str) -> Condition:
-        return haystack.ilike("%" + to_like_prefix(term))
-
-    yield or_(*map(contains, terms.include)) if terms.include else true()
-    for term in terms.exclude:
-        yield not_(contains(term))
-    for term in terms.required:
-        yield contains(term)
+def _text(query: str) -> Conditions:
+    columns = (_c.event, *(column.cast(Text) for column in (_c.resource, _c.related, _c.payload)))
+    return contains_text(func.concat_ws(literal(" ", Text), *columns), query)
