@@ -5,9 +5,11 @@ import contextlib
 import logging
 import warnings
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import RedirectResponse
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.middleware import Middleware
@@ -23,10 +25,13 @@ from sempre.db.errors import DatabaseUnavailable
 from sempre.schemas import limits
 from sempre.server import errors
 from sempre.server.admin.csrf import csrf_check
+from sempre.server.blocks.rekeying import reencrypt
 from sempre.server.blocks.system import register_system_blocks
+from sempre.server.document import complete, relative
 from sempre.server.feed.doorbell import Doorbell
 from sempre.server.middleware import AuthMiddleware, BodyRulesMiddleware, CsrfMiddleware, VersionMiddleware
 from sempre.server.resources import migrated, open_database
+from sempre.server.responses import JSON
 from sempre.server.routers import API_ROUTERS, ROOT_ROUTERS, WEBSOCKET_ROUTES
 from sempre.server.routing import add_rooms, index_paths
 from sempre.server.runtime import Runtime
@@ -47,6 +52,17 @@ warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 class _App(FastAPI):
     """Without the layers we do not use: the framework's telemetry and its limits on bodies (ours is in middleware)."""
 
+    def __init__(self, prefix: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._prefix = prefix
+
+    def openapi(self) -> dict[str, Any]:
+        fresh = self.openapi_schema is None
+        document = super().openapi()
+        if fresh:
+            complete(document, self._prefix)
+        return document
+
     def build_middleware_stack(self) -> ASGIApp:
         handlers = dict(self.exception_handlers)
         app: ASGIApp = ExceptionMiddleware(
@@ -63,6 +79,7 @@ def create_app(settings: Settings, *, services: bool) -> FastAPI:
     prefix = settings.api.base_path
     limits.use(_limits(settings))
     app = _App(
+        prefix,
         title="Sempre",
         version=__version__,
         description="The control plane's REST API.",
@@ -86,11 +103,15 @@ def create_app(settings: Settings, *, services: bool) -> FastAPI:
 
     @app.get(f"{prefix}/docs", include_in_schema=False)
     async def docs() -> Response:
-        return RedirectResponse("/docs")
+        return get_swagger_ui_html(openapi_url=f"{prefix}/openapi.json", title="Sempre")
+
+    @app.get(f"{prefix}/redoc", include_in_schema=False)
+    async def redoc() -> Response:
+        return get_redoc_html(openapi_url=f"{prefix}/openapi.json", title="Sempre")
 
     @app.get(f"{prefix}/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
-        return RedirectResponse("/openapi.json")
+        return JSON(relative(app.openapi(), prefix))
 
     return app
 
@@ -127,12 +148,16 @@ async def _lifespan(app: FastAPI, settings: Settings, *, services: bool) -> Asyn
 
 
 async def _prepare(scope: Scope) -> None:
-    """What requests rely on: the schema, today's partitions, the built-in block types. Waits for the database."""
+    """What requests rely on: the schema, today's partitions, the built-in block types, blocks under today's key.
+
+    Waits for the database.
+    """
     await migrated(scope.db, scope.settings)
     while True:
         try:
             await partition_keeper.run(scope)
             await register_system_blocks(scope)  # if the settings ask for it
+            await reencrypt(scope)
             return
         except DatabaseUnavailable as error:
             log.warning("waiting for the database to prepare it: %s", error)

@@ -5,6 +5,7 @@ routes of all rooms stand in one list, and a request looks only at those that ha
 and its resource.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
@@ -40,8 +41,20 @@ def add_rooms(app: FastAPI, prefix: str, rooms: Iterable[Room]) -> None:
     """Build every route of ``rooms`` under ``prefix``, in one flat list."""
     for room in rooms:
         for path, endpoint, options in room.declared:
-            options = {**options, "tags": [*room.tags, *(options.get("tags") or ())]}
-            app.router.add_api_route(prefix + room.prefix + path, endpoint, route_class_override=BodyRoute, **options)
+            tags = [*room.tags, *(options.get("tags") or ())]
+            identity = _identity(options.get("name") or endpoint.__name__, room.prefix + path, *options["methods"])
+            app.router.add_api_route(
+                prefix + room.prefix + path,
+                endpoint,
+                route_class_override=BodyRoute,
+                **{**options, "tags": tags, "operation_id": identity},
+            )
+
+
+def _identity(name: str, path: str, method: str) -> str:
+    """What generated clients call the operation: the same under every prefix."""
+    plain = re.sub(r":\w+}", "}", path)
+    return re.sub(r"\W", "_", f"{name}{plain}_{method.lower()}")
 
 
 def index_paths(app: FastAPI, prefix: str) -> None:

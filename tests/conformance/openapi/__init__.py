@@ -1,0 +1,1 @@
+"""Our own API document against the protocol's, operation by operation."""
