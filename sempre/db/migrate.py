@@ -119,6 +119,7 @@ def _worker(work: Callable[[Config], None], tell: Tell) -> Callable[[Connection]
             began = now
 
         config.attributes["applied"] = applied
+        config.attributes["tell"] = tell
         work(config)
 
     return run

@@ -4,7 +4,7 @@
 """
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
@@ -82,16 +82,24 @@ class Database:
             raise _translated(error) from error
 
     async def fetch(self, sql: str, *args: Any) -> list[Record]:
-        return await self._run("fetch", sql, args)  # type: ignore[no-any-return]
+        return await self._run(asyncpg.Connection.fetch, sql, args)  # type: ignore[no-any-return]
 
     async def fetchrow(self, sql: str, *args: Any) -> Record | None:
-        return await self._run("fetchrow", sql, args)
+        return await self._run(asyncpg.Connection.fetchrow, sql, args)
 
     async def fetchval(self, sql: str, *args: Any) -> Any:
-        return await self._run("fetchval", sql, args)
+        return await self._run(asyncpg.Connection.fetchval, sql, args)
 
     async def execute(self, sql: str, *args: Any) -> str:
-        return await self._run("execute", sql, args)  # type: ignore[no-any-return]
+        return await self._run(asyncpg.Connection.execute, sql, args)  # type: ignore[no-any-return]
+
+    async def fetch_planned(self, sql: str, *args: Any) -> list[Record]:
+        """``fetch`` with a plan made for these arguments, each time.
+
+        For statements whose best plan depends on them: a window of time, the size of a page, a rare state. Prepared
+        once, Postgres would soon settle for one plan that suits the average.
+        """
+        return await self._run(_plan_and_fetch, sql, args)  # type: ignore[no-any-return]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Executor]:
@@ -110,14 +118,14 @@ class Database:
                 raise _translated(error) from error
             raise
 
-    async def _run(self, method: str, sql: str, args: Sequence[Any]) -> Any:
+    async def _run(self, method: Callable[..., Awaitable[Any]], sql: str, args: Sequence[Any]) -> Any:
         # After a restart of Postgres every pooled connection may be dead; at most so many are met before a fresh one.
         for dead in range(self._size + 1):
             try:
                 connection = await self._checkout()
                 timed_out = False
                 try:
-                    return await getattr(connection, method)(sql, *args)
+                    return await method(connection, sql, *args)
                 except TimeoutError:
                     timed_out = True
                     raise
@@ -148,6 +156,12 @@ class Database:
         connection = await asyncpg.connect(self.dsn, **self._options)
         await _prepare_codecs(connection)
         return connection
+
+
+async def _plan_and_fetch(connection: asyncpg.Connection, sql: str, *args: Any) -> list[Record]:
+    statement = await connection.prepare(sql, name="")  # the unnamed one, which the next replaces
+    rows: list[Record] = await statement.fetch(*args)
+    return rows
 
 
 def _may_repeat(error: Exception, sql: str) -> bool:

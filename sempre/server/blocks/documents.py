@@ -11,6 +11,7 @@ from sempre.core.secret_fields import masked, unmasked
 from sempre.db.pool import Executor, Record
 from sempre.schemas.blocks import BlockDocumentCreate, BlockDocumentUpdate
 from sempre.server.blocks import document_queries, schemas, type_queries
+from sempre.server.blocks.deletion import delete_dependents
 from sempre.server.blocks.encryption import Cipher, cipher_of
 from sempre.server.blocks.events import document_changed
 from sempre.server.errors import BadRequest, Conflict, NotFound, ServiceError
@@ -248,7 +249,7 @@ async def _write(transaction: Executor, workspace_id: UUID, id: UUID, change: _C
 
 
 async def delete_document(scope: Scope, id: UUID) -> None:
-    """Delete a document; the keys that held it elsewhere go with it. Raises NotFound."""
+    """Delete a document; the keys that held it elsewhere go with it, and what cannot be without. Raises NotFound."""
     documents = await _load(scope, [id])
     if id not in documents.rows:
         raise NotFound(NOT_FOUND)
@@ -259,5 +260,6 @@ async def delete_document(scope: Scope, id: UUID) -> None:
     async with scope.db.transaction() as transaction:
         if not await document_queries.delete(transaction, scope.workspace_id, id):
             raise NotFound(NOT_FOUND)
+        await delete_dependents(scope, transaction, [id])
         await emit(transaction, scope.workspace_id, documents.event("deleted", id, data))
     scope.doorbell.ring("events")

@@ -1,6 +1,11 @@
-"""Block data at rest: encrypted with one Fernet key, the operator's or one made on first use."""
+"""Block data at rest: encrypted with one Fernet key, the operator's or one made on first use.
+
+Keys that were in use before are accepted for reading: those the operator names, and the one in the database. Whatever
+is written is written under the key of today.
+"""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,42 +19,67 @@ from sempre.server.scope import Scope
 __all__ = ["Cipher", "cipher_of"]
 
 _KEY = "ENCRYPTION_KEY"
+_SETTING, _OLD_SETTING = "SEMPRE_SERVER_ENCRYPTION_KEY", "SEMPRE_SERVER_ENCRYPTION_OLD_KEYS"
 
 
 class Cipher:
-    """Data of blocks to text and back. The key shows nowhere, not in errors either."""
+    """Data of blocks to text, under ``key``, and back, also from under ``old_keys``.
 
-    def __init__(self, key: str) -> None:
-        try:
-            self._fernet = Fernet(key)
-        except ValueError:
-            raise ServiceError(
-                "The encryption key is no Fernet key. Set SEMPRE_SERVER_ENCRYPTION_KEY to 32 bytes in URL-safe base64."
-            ) from None
+    Keys show nowhere, not in errors either.
+    """
+
+    def __init__(self, key: str, old_keys: Sequence[str] = ()) -> None:
+        self._fernet = _fernet(key, _SETTING)
+        self._old = [_fernet(old, _OLD_SETTING) for old in old_keys]
+
+    @property
+    def has_old_keys(self) -> bool:
+        return bool(self._old)
 
     def encrypt(self, data: dict[str, Any]) -> str:
         return self._fernet.encrypt(dumps(data)).decode()
 
     def decrypt(self, text: str, document_id: UUID) -> dict[str, Any]:
+        for fernet in (self._fernet, *self._old):
+            try:
+                data: dict[str, Any] = json.loads(fernet.decrypt(text.encode()))
+            except InvalidToken:
+                continue
+            return data
+        raise ServiceError(
+            f"The data of block document {document_id} was encrypted with another key than this server has."
+        )
+
+    def is_current(self, text: str) -> bool:
+        """Whether ``text`` is under the key of today."""
         try:
-            data: dict[str, Any] = json.loads(self._fernet.decrypt(text.encode()))
+            self._fernet.decrypt(text.encode())
         except InvalidToken:
-            raise ServiceError(
-                f"The data of block document {document_id} was encrypted with another key than this server has."
-            ) from None
-        return data
+            return False
+        return True
+
+
+def _fernet(key: str, setting: str) -> Fernet:
+    try:
+        return Fernet(key)
+    except ValueError:
+        raise ServiceError(
+            f"The encryption key is no Fernet key. {setting} takes 32 bytes in URL-safe base64."
+        ) from None
 
 
 async def cipher_of(scope: Scope) -> Cipher:
     """The configured key's, else that of the key kept in the database, made by whoever needs it first."""
-    if scope.settings.encryption_key:
-        return Cipher(scope.settings.encryption_key)
+    settings = scope.settings
+    old = [key.strip() for key in (settings.encryption_old_keys or "").split(",") if key.strip()]
     stored = await _stored_key(scope.db, scope.workspace_id)
+    if settings.encryption_key:
+        return Cipher(settings.encryption_key, [*old, stored] if stored else old)
     if stored is None:
         await _offer_key(scope.db, scope.workspace_id, Fernet.generate_key().decode())
         stored = await _stored_key(scope.db, scope.workspace_id)
     assert stored is not None
-    return Cipher(stored)
+    return Cipher(stored, old)
 
 
 async def _stored_key(db: Executor, workspace_id: UUID) -> str | None:

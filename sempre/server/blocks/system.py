@@ -3,10 +3,12 @@
 import asyncio
 import logging
 
+from sempre.core.block_schemas import checksum
 from sempre.db.errors import DatabaseUnavailable
 from sempre.server.admin.versions import PROTOCOL_VERSION
-from sempre.server.blocks import schemas, type_queries
+from sempre.server.blocks import schema_queries, schemas, type_queries
 from sempre.server.blocks.events import type_changed
+from sempre.server.blocks.integration_types import integration_types
 from sempre.server.blocks.system_types import SYSTEM_TYPES, SystemType
 from sempre.server.events.emit import emit
 from sempre.server.scope import Scope
@@ -31,7 +33,7 @@ async def register_system_blocks(scope: Scope) -> None:
     delay = _FIRST_RETRY_SECONDS
     while True:
         try:
-            await _install(scope, SYSTEM_TYPES)
+            await _install(scope, (*SYSTEM_TYPES, *integration_types()))
             return
         except DatabaseUnavailable as error:
             log.info("the built-in block types are written once the database answers: %s", error)
@@ -45,8 +47,11 @@ async def install_protected_types(scope: Scope) -> None:
 
 
 async def _install(scope: Scope, types: tuple[SystemType, ...]) -> None:
+    """What is there already costs one look at all of it, except for the protected types, whose texts are compared."""
+    known = await schema_queries.known(scope.db, scope.workspace_id, PROTOCOL_VERSION)
     for type in types:
-        await _ensure(scope, type)
+        if type.protected or (type.slug, checksum(type.fields())) not in known:
+            await _ensure(scope, type)
 
 
 async def _ensure(scope: Scope, type: SystemType) -> None:

@@ -1,14 +1,21 @@
 """The block types that every server knows from the start: storage, secrets, webhooks and notifications."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from sempre.core.block_schemas import checksum
+from sempre.server.admin.versions import PROTOCOL_VERSION
 
 __all__ = ["SYSTEM_TYPES", "SystemType"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemType:
-    """A built-in type. ``properties`` are JSON schemas by field; protected types cannot be deleted."""
+    """A built-in type. ``properties`` are JSON schemas by field; protected types cannot be deleted.
+
+    ``references`` says which types of blocks a field holds; their schemas are defined under their titles.
+    """
 
     slug: str
     name: str
@@ -18,6 +25,10 @@ class SystemType:
     secrets: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     protected: bool = False
+    package: str = ""  # what a client installs to use it; none: nothing
+    title: str = ""  # none: the name without its blanks
+    definitions: Mapping[str, Any] = field(default_factory=dict)
+    references: Mapping[str, tuple["SystemType", ...]] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """The schema as a client would register it."""
@@ -29,17 +40,44 @@ class SystemType:
             if name in properties:
                 properties[name] = {**properties[name], "format": "password", "writeOnly": True}
         schema: dict[str, Any] = {
-            "title": self.name.replace(" ", ""),
+            "title": self.title or self.name.replace(" ", ""),
             "description": self.description,
             "type": "object",
             "properties": properties,
             "secret_fields": list(self.secrets),
             "block_type_slug": self.slug,
-            "block_schema_references": {},
+            "block_schema_references": {name: _named(types) for name, types in self.references.items()},
         }
         if self.required:
             schema["required"] = list(self.required)
+        if self.definitions:
+            schema["definitions"] = dict(self.definitions)
         return schema
+
+    def metadata(self) -> dict[str, Any]:
+        """The type with its schema, as a catalogue shows it."""
+        fields = self.fields()
+        return {
+            "name": self.name,
+            "slug": self.slug,
+            "description": self.description,
+            "logo_url": None,
+            "documentation_url": None,
+            "code_example": None,
+            "is_protected": self.protected,
+            "block_schema": {
+                "checksum": checksum(fields),
+                "fields": fields,
+                "capabilities": list(self.capabilities),
+                "version": PROTOCOL_VERSION,
+            },
+        }
+
+
+def _named(types: tuple[SystemType, ...]) -> dict[str, str] | list[dict[str, str]]:
+    """How a schema names the schemas it refers to: one, or several for a field that holds one of several."""
+    named = [{"block_type_slug": type.slug, "block_schema_checksum": checksum(type.fields())} for type in types]
+    return named[0] if len(named) == 1 else named
 
 
 def _text(description: str, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sempre.server.deployments.placeholders import hydrated
 from sempre.server.deployments.references import check_limit, look_up
 from sempre.server.deployments.schedule_plan import plan_update
 from sempre.server.deployments.writing import Change, settle
-from sempre.server.errors import BadRequest, Conflict, NotFound, Unprocessable
+from sempre.server.errors import INTEGRITY, BadRequest, Conflict, NotFound, Unprocessable
 from sempre.server.scope import Scope
 from sempre.server.work_pools.lookup import pool_not_found
 
@@ -52,8 +52,7 @@ async def _change(scope: Scope, before: Record, body: DeploymentUpdate) -> Chang
     if "parameters" in sent:
         columns["parameters"] = await _parameters(scope, body.parameters)
     _check_parameters(before, columns)
-    if body.global_concurrency_limit_id is not None:
-        check_limit(await look_up(scope, limit_id=body.global_concurrency_limit_id), body.global_concurrency_limit_id)
+    await _check_references(scope, body)
     if "global_concurrency_limit_id" in sent:
         columns["concurrency_limit_id"] = body.global_concurrency_limit_id
     if "concurrency_options" in sent:
@@ -72,6 +71,17 @@ async def _change(scope: Scope, before: Record, body: DeploymentUpdate) -> Chang
         concurrency_limit=body.concurrency_limit,
         version_info=body.version_info.model_dump(mode="json") if body.version_info else None,
     )
+
+
+async def _check_references(scope: Scope, body: DeploymentUpdate) -> None:
+    limit, infrastructure = body.global_concurrency_limit_id, body.infrastructure_document_id
+    storage = body.storage_document_id
+    if limit is None and infrastructure is None and storage is None:
+        return
+    found = await look_up(scope, limit_id=limit, infrastructure_id=infrastructure, storage_id=storage)
+    check_limit(found, limit)
+    if (infrastructure and not found["infrastructure_found"]) or (storage and not found["storage_found"]):
+        raise Conflict(INTEGRITY)
 
 
 async def _check_job_variables(scope: Scope, pool_name: str, job_variables: Mapping[str, Any]) -> None:

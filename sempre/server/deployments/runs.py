@@ -29,6 +29,8 @@ log = logging.getLogger("sempre.server.deployments")
 
 MAX_RUNS_AT_ONCE = 100
 
+_BAD_VALUES = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+
 _NOW = StateCreate(type=StateType.SCHEDULED)
 
 
@@ -61,7 +63,7 @@ async def create_runs(
     for body in bodies:
         try:
             run, _ = await _create(scope, deployment, body, created_by)
-        except (_Refused, ServiceError, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
+        except (_Refused, ServiceError, *_BAD_VALUES) as error:
             results.append(_failed(error))
         except DatabaseUnavailable as error:
             # The caller may repeat the whole call only as long as it has done nothing.

@@ -187,9 +187,9 @@ async def test_replicas_agree_on_one_key_made_on_first_use(rooms: Rooms, databas
 
 
 async def test_a_wrong_key_says_so_and_never_shows_itself(rooms: Rooms, database: Database) -> None:
-    kind = await Kind.new(rooms)
-    made = await kind.save({"n": 1})
-    key = Fernet.generate_key().decode()
+    theirs, key = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    async with open_rooms(database, {"SEMPRE_SERVER_ENCRYPTION_KEY": theirs}) as writer:
+        made = await (await Kind.new(writer)).save({"n": 1})
     async with open_rooms(database, {"SEMPRE_SERVER_ENCRYPTION_KEY": key}) as other:
         refused = await other.get(f"/block_documents/{made['id']}", 500)
         assert made["id"] in refused["detail"]

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+from typing import Any
 
+from sempre.server.blocks.integration_types import integration_types
 from sempre.server.blocks.system import register_system_blocks
 from sempre.server.blocks.system_types import SYSTEM_TYPES
 from tests.support.database import Database
 from tests.support.rooms import Rooms, open_rooms
 
 
+def named_definitions(value: Any) -> set[str]:
+    """What the ``$ref``s in a schema point to."""
+    return set(re.findall(r'"#/definitions/(\w+)"', json.dumps(value)))
+
+
 async def test_replicas_starting_at_once_write_each_type_once(rooms: Rooms) -> None:
     await asyncio.gather(*(register_system_blocks(rooms.scope) for _ in range(4)))
-    slugs = {type.slug for type in SYSTEM_TYPES}
+    slugs = {type.slug for type in (*SYSTEM_TYPES, *integration_types())}
+    assert len(slugs) == 55
     found = await rooms.post("/block_types/filter", {"block_types": {"slug": {"any_": sorted(slugs)}}})
     assert {block_type["slug"] for block_type in found} == slugs
     protected = {block_type["slug"] for block_type in found if block_type["is_protected"]}
@@ -24,6 +34,8 @@ async def test_replicas_starting_at_once_write_each_type_once(rooms: Rooms) -> N
             "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [block_type["id"]]}}}
         )
         assert [schema["version"] for schema in schemas] == ["3.8.8"]
+        (fields,) = [schema["fields"] for schema in schemas]
+        assert named_definitions(fields["properties"]) <= fields.get("definitions", {}).keys(), fields["title"]
     assert await rooms.get("/block_capabilities/") == sorted(
         ["get-directory", "put-directory", "read-path", "write-path", "notify"]
     )
