@@ -10,7 +10,7 @@ WORKERS ?= 2
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,17 +20,21 @@ demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kil
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.run $(CLIENT)/.installed
 	@$(BIN)/python -m examples.demo --client-python $(CLIENT)/bin/python $(if $(KEEP),--keep)
 
-test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the long chaos and benchmark runs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos"
+test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the chaos, browser and benchmark runs
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser"
 
 test-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what failed in the last run
-	$(BIN)/python -m pytest --last-failed -m "not chaos"
+	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser"
 
 test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration
 
 conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two API servers and two service processes
 	$(BIN)/python -m pytest tests/conformance --topology ensemble
+
+browser: $(VENV)/.dev $(CLIENT)/.installed  ## the released web UI against a server, in headless Chromium
+	@$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m pytest -m browser tests/browser
 
 chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and audit the database afterwards
 	$(BIN)/python -m pytest -m chaos tests/chaos

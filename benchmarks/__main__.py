@@ -3,6 +3,8 @@
 Peer and Sempre run on the same Postgres program with databases of their own, are measured in alternating rounds by the
 same load program, and stand still while the other one is measured. Ratios are peer / Sempre of the medians (throughput:
 Sempre / peer), so more is better for Sempre in every line.
+
+`python -m benchmarks large` is another one: how fast lists stay on a large database.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import contenders, events_ingest, lifecycle
+from benchmarks import contenders, events_ingest, large, lifecycle
 from benchmarks.contenders import Contender
 from benchmarks.lifecycle import Result
 from tests.support.database import Postgres, SystemPostgres
@@ -103,8 +105,13 @@ def main() -> int:
     parser.add_argument("--event-rounds", type=int, default=1, help="event rounds each (default 1)")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds one event round may take (default 120)")
     parser.add_argument("--output", type=Path, default=Path(".bench/latest.json"), help="JSON file")
+    lists = parser.add_subparsers(title="other benchmarks", metavar="").add_parser("large", help=large.__doc__)
+    large.add_arguments(lists)
+    lists.set_defaults(run=large.run)
     options = parser.parse_args()
     console = Console(highlight=False)
+    if "run" in options:
+        return int(options.run(options, console))
     if not SystemPostgres.available() and options.only != "sempre":
         console.print("The peer needs a Postgres with pg_trgm (initdb and postgres on PATH): measuring Sempre alone.")
         options.only = "sempre"

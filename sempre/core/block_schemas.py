@@ -29,14 +29,15 @@ class SchemaReference:
 def checksum(fields: Mapping[str, Any]) -> str:
     """The name of a schema, equal to what clients of the protocol compute for the same fields.
 
-    Which fields are secret does not count, nor do the definitions of nested blocks: those have checksums of their own.
+    Which fields are secret does not count, nor do the definitions of nested blocks, which have checksums of their own,
+    nor those that allow everything: clients leave out what is empty.
     """
     counted = _without(fields, _SECRETS)
-    used = _definitions(fields, fields)
+    used = {name: part for name, part in _definitions(fields, fields).items() if part}
     if used:
         counted["definitions"] = _without(used, _SECRETS)
-    else:
-        counted.pop("definitions", None)
+    elif fields.get("definitions"):
+        del counted["definitions"]
     text = json.dumps([[counted], {}], sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 

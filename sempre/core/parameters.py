@@ -5,12 +5,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from referencing import Registry
+from jsonschema.exceptions import ValidationError, best_match
 from referencing.exceptions import Unresolvable
 
-from sempre.core.hydration import Problem
+from sempre.core import json_schema
+from sempre.core.hydration import Deferred, Problem
 
 __all__ = [
     "CircularSchema",
@@ -67,6 +66,7 @@ def validate_schema(schema: Any) -> None:
         raise InvalidSchema(f"Invalid schema: {message}")
 
 
+@json_schema.limited()
 def validate(
     values: Any,
     schema: Mapping[str, Any],
@@ -85,13 +85,16 @@ def validate(
     """
     prepared = _prepare(schema, allow_null_over_default) if allow_null else schema
     validate_schema(prepared)
-    if not required:
-        prepared = _without_required(prepared)
+    _judge(values, prepared if required else _without_required(prepared))
+
+
+def _judge(values: Any, prepared: Any) -> None:
     error = best_match(iter(_errors(values, prepared)))
     if error is not None:
         raise InvalidValue(error.message, _field(error))
 
 
+@json_schema.limited()
 def check_deployment_parameters(parameters: Mapping[str, Any], schema: Any) -> None:
     """The check of a deployment that is written with enforcement: the schema as it stands, ``required`` disregarded.
 
@@ -105,19 +108,18 @@ def check_deployment_parameters(parameters: Mapping[str, Any], schema: Any) -> N
 
 def _schema_error(schema: Any) -> str | None:
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return str(error.message)
+        return json_schema.schema_error(schema)
     except RecursionError:
         return "the schema is nested too deeply"
-    return None
+    except json_schema.Refused as error:
+        return str(error)
 
 
 def _errors(values: Any, schema: Any) -> list[ValidationError]:
-    # An empty registry: the default one would fetch what a $ref names.
-    validator = Draft202012Validator(schema, registry=Registry())
     try:
-        return list(validator.iter_errors(values))
+        return json_schema.value_errors(schema, values)
+    except json_schema.Refused as error:
+        raise InvalidSchema(f"Invalid schema: {error}") from error
     except Unresolvable as error:
         raise InvalidValue(str(error)) from error
     except RecursionError as error:
@@ -186,12 +188,14 @@ def _without_required(schema: Any) -> Any:
     return out
 
 
+@json_schema.limited()
 def validation_errors(schema: Mapping[str, Any], values: Any) -> list[Any]:
     """All that is wrong with values, as a form shows it.
 
     An error is a text where it concerns the whole, ``{"property": p, "errors": [...]}`` or
     ``{"index": i, "errors": [...]}`` below; a missing property is reported under its name. Where ``values`` hold a
-    :class:`~sempre.core.hydration.Problem` its message stands instead of what the schema would say there.
+    :class:`~sempre.core.hydration.Problem` its message stands instead of what the schema would say there, and where
+    they hold a :class:`~sempre.core.hydration.Deferred` the schema says nothing.
 
     Raises :class:`InvalidSchema` or :class:`CircularSchema`.
     """
@@ -199,10 +203,12 @@ def validation_errors(schema: Mapping[str, Any], values: Any) -> list[Any]:
     validate_schema(prepared)
     problems = dict(_problems(values, ()))
     if () in problems:
-        return [problems[()]]
+        message = problems[()]
+        return [] if message is None else [message]
     tree = _Tree()
     for path, message in problems.items():
-        tree.plant(path, message)
+        if message is not None:
+            tree.plant(path, message)
     try:
         errors = _errors(_plain(values), prepared)
     except InvalidValue as error:  # a reference that leads nowhere: the schema is at fault, not the values
@@ -221,9 +227,12 @@ def _missing(message: str) -> str:
     return str(ast.literal_eval(message.removesuffix(" is a required property")))
 
 
-def _problems(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _problems(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str | None]]:
+    """Where the schema has no say, and what is said there instead: nothing where the value is not known yet."""
     if isinstance(value, Problem):
         yield path, value.message
+    elif isinstance(value, Deferred):
+        yield path, None
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _problems(item, (*path, key))
@@ -235,6 +244,8 @@ def _problems(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[s
 def _plain(value: Any) -> Any:
     if isinstance(value, Problem):
         return None
+    if isinstance(value, Deferred):
+        return value.template
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -291,6 +302,7 @@ def _defaults(variables_schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@json_schema.limited()
 def check_job_variables(
     base_job_template: Mapping[str, Any],
     *layers: Mapping[str, Any],
@@ -309,12 +321,16 @@ def check_job_variables(
     if not isinstance(schema, Mapping) or not schema:
         return given
     defaults = job_variable_defaults(schema, blocks or {})
-    invalid = {name for name in defaults if not _holds(schema, {name: defaults[name]})}
+    prepared = _prepare(schema, over_default=True)
+    validate_schema(prepared)
+    relaxed = _without_required(prepared)
+    invalid = {name for name in defaults if not _holds(relaxed, {name: defaults[name]})}
     merged = {**{name: value for name, value in defaults.items() if name not in invalid}, **given}
-    validate(merged, schema, required=required and not invalid, allow_null_over_default=True)
+    _judge(merged, relaxed if invalid or not required else prepared)
     return merged
 
 
+@json_schema.limited()
 def check_job_variable_defaults(base_job_template: Mapping[str, Any], blocks: Mapping[str, Any] | None = None) -> None:
     """Raise ``ValueError`` with the whole text if a pool's variables are no schema or their defaults break it."""
     schema = base_job_template.get("variables")
@@ -326,9 +342,9 @@ def check_job_variable_defaults(base_job_template: Mapping[str, Any], blocks: Ma
         raise ValueError(f"Validation failed for work pool's job variable defaults: {error}") from error
 
 
-def _holds(schema: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+def _holds(prepared: Any, values: Mapping[str, Any]) -> bool:
     try:
-        validate(values, schema, required=False, allow_null_over_default=True)
+        _judge(values, prepared)
     except InvalidValue:
         return False
     return True

@@ -22,6 +22,9 @@ __all__ = [
     "MAX_LOOP_DEPTH",
     "MAX_OUTPUT",
     "MAX_RANGE",
+    "MAX_SOURCE",
+    "MAX_TAGS",
+    "Budget",
     "RenderError",
     "TemplateProblem",
     "check_base_job_template",
@@ -35,7 +38,10 @@ MAX_RANGE = 100  # items
 MAX_LOOPS = 10  # ``for`` statements in one template
 MAX_LOOP_DEPTH = 2
 MAX_OUTPUT = 1_000_000  # characters of the result and of every text on the way
+MAX_SOURCE = 100_000  # characters of a template
+MAX_TAGS = 1_000  # ``{{``, ``{%`` and ``{#`` in a template
 MAX_STEPS = 200_000  # iterations, calls, filters and operations of one rendering
+START = 500  # steps it costs to compile a template, besides one for each of its characters
 MAX_COUNT = 10_000  # of a width given to a text function
 MAX_BITS = 4096  # of a number
 
@@ -65,19 +71,31 @@ class RenderError(ValueError):
         self.cause = cause
 
 
-class _Budget:
-    def __init__(self) -> None:
-        self.left = MAX_STEPS
+class Budget:
+    """What one rendering may take, or several that share it."""
 
-    def spend(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise SecurityError(f"the template takes more than {MAX_STEPS} steps")
+    def __init__(self) -> None:
+        self.steps = MAX_STEPS
+        self.output = MAX_OUTPUT
+
+    def begin(self, source: str) -> None:
+        """Before a template of many is looked at."""
+        self.spend(START + len(source))
+
+    def spend(self, steps: int = 1) -> None:
+        self.steps -= steps
+        if self.steps < 0:
+            raise SecurityError(f"rendering takes more than {MAX_STEPS} steps")
+
+    def take(self, size: int) -> None:
+        self.output -= size
+        if self.output < 0:
+            raise OverflowError(f"more than {MAX_OUTPUT} characters come out")
 
 
 def _spend(context: Context) -> None:
     budget = context.parent.get(_BUDGET)
-    if isinstance(budget, _Budget):
+    if isinstance(budget, Budget):
         budget.spend()
 
 
@@ -218,11 +236,18 @@ def _number_fits(bits: int) -> None:
 _PLAIN = _Sandbox()
 
 
+_TOO_DEEP = "The template is nested too deeply."
+
+
 def _parse(environment: _Sandbox, source: str) -> nodes.Template:
+    if len(source) > MAX_SOURCE:
+        raise TemplateSyntaxError(f"The template has more than {MAX_SOURCE} characters.", 0)
+    if sum(map(source.count, ("{{", "{%", "{#"))) > MAX_TAGS:
+        raise TemplateSyntaxError(f"The template has more than {MAX_TAGS} tags.", 0)
     try:
         return environment.parse(source)
     except RecursionError as error:
-        raise TemplateSyntaxError("The template is nested too deeply.", 0) from error
+        raise TemplateSyntaxError(_TOO_DEEP, 0) from error
 
 
 def validate_template(source: str) -> TemplateProblem | None:
@@ -231,6 +256,8 @@ def validate_template(source: str) -> TemplateProblem | None:
         return _loop_problem(_parse(_PLAIN, source), source)
     except TemplateSyntaxError as error:
         return TemplateProblem(error.lineno, error.message or "", source)
+    except RecursionError:
+        return TemplateProblem(0, _TOO_DEEP, source)
 
 
 def _loop_problem(tree: nodes.Template, source: str) -> TemplateProblem | None:
@@ -315,24 +342,34 @@ def _compile(environment: _Sandbox, source: str, as_json: bool) -> Template | No
     return environment.from_string(_meter(environment, tree))
 
 
-def _run(source: str, context: Mapping[str, Any], filters: Mapping[str, Any] | None, as_json: bool) -> str | None:
+def _run(
+    source: str, context: Mapping[str, Any], filters: Mapping[str, Any] | None, as_json: bool, budget: Budget
+) -> str | None:
     try:
         template = _compiled(source, as_json) if not filters else _compile(_Sandbox(filters), source, as_json)
         if template is None:
             return None
-        return _concat(template.generate({**context, _BUDGET: _Budget()}))
+        rendered = _concat(template.generate({**context, _BUDGET: budget}))
+        budget.take(len(rendered))
+        return rendered
     except Exception as error:  # whatever a user's template raises is the template's error
         raise RenderError(source, error) from error
 
 
-def render(source: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
+def render(
+    source: str,
+    context: Mapping[str, Any],
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+    budget: Budget | None = None,
+) -> str:
     """The text of the template in ``context``; unknown names render as nothing.
 
-    ``filters`` are added to the built-in ones. Raises :class:`RenderError`.
+    ``filters`` are added to the built-in ones; ``budget`` is for renderings that are bounded together. Raises
+    :class:`RenderError`.
     """
     if "{{" not in source and "{%" not in source:
         return source
-    return _run(source, context, filters, as_json=False) or ""
+    return _run(source, context, filters, as_json=False, budget=budget or Budget()) or ""
 
 
 def render_value(
@@ -342,7 +379,7 @@ def render_value(
     stripped = source.strip()
     if stripped.startswith("{{") and stripped.endswith("}}"):
         try:
-            encoded = _run(stripped, context, filters, as_json=True)
+            encoded = _run(stripped, context, filters, as_json=True, budget=Budget())
             if encoded is not None:
                 return json.loads(encoded)
         except RenderError:  # no JSON in it, an undefined name for one: the text decides

@@ -147,6 +147,12 @@ async def _data_error(request: Request, error: Exception) -> Response:
     return invalid_request([item], None)
 
 
+async def _too_long(request: Request, error: Exception) -> Response:
+    """A text under a key that is longer than a key can be. Random ones may have 2,700 bytes, repetitive ones more."""
+    message = "Value error, a name or key is too long to be stored"
+    return invalid_request([{"type": "value_error", "loc": ["body"], "msg": message, "input": None}], None)
+
+
 async def _database_error(request: Request, error: Exception) -> Response:
     log.warning("database unavailable on %s %s: %s", request.method, request.url.path, error)
     return unavailable()
@@ -165,4 +171,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DatabaseUnavailable, _database_error)
     app.add_exception_handler(asyncpg.IntegrityConstraintViolationError, _integrity_error)
     app.add_exception_handler(asyncpg.DataError, _data_error)
+    app.add_exception_handler(asyncpg.ProgramLimitExceededError, _too_long)
     app.add_exception_handler(Exception, _unexpected)

@@ -1,10 +1,12 @@
 """JSON as it comes in: read once, and refused as a whole where it could not be kept or given back.
 
 What is taken in is stored, and read back inside lists and pages. So whatever cannot travel that way is refused here,
-for every call alike: text that is not UTF-8, lone surrogates, and nesting deeper than :data:`MAX_DEPTH`.
+for every call alike: text that is not UTF-8, lone surrogates, integers beyond 64 bits (which would come back rounded),
+and nesting deeper than :data:`MAX_DEPTH`.
 """
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -16,6 +18,7 @@ MAX_DEPTH = 200
 
 _SLACK = 254 - MAX_DEPTH
 _BOM = b"\xef\xbb\xbf"
+_MANY_DIGITS = re.compile(rb"[0-9]{19}")
 
 
 def is_json(content_type: str) -> bool:
@@ -40,6 +43,9 @@ def parse(body: bytes) -> Any:
         # No body nests deeper than it opens brackets, which is much faster to know.
         if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
             _check(content, body)
+        # The fast parser rounds integers that are too large. Nineteen digits in a row are rare, and mostly in a text.
+        if _MANY_DIGITS.search(body):
+            _load(body)
     return content
 
 
@@ -48,10 +54,22 @@ def _parse_rare(body: bytes) -> Any:
     body = body.removeprefix(_BOM)
     if b"NaN" not in body and b"Infinity" not in body:
         return orjson.loads(body)
+    return _load(body)
+
+
+def _load(body: bytes) -> Any:
     try:
-        return json.loads(body.decode())
-    except (UnicodeDecodeError, RecursionError) as error:
+        return json.loads(body.decode(), parse_int=_integer)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise json.JSONDecodeError(str(error), "", 0) from None
+
+
+def _integer(digits: str) -> int:
+    if len(digits) <= 20 and -(2**63) <= (number := int(digits)) < 2**64:
+        return number
+    raise ValueError("an integer does not fit in 64 bits")
 
 
 def _check(content: Any, body: bytes) -> None:

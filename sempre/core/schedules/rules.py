@@ -12,7 +12,8 @@ from sempre.core.schedules.zones import load_zone
 __all__ = ["MAX_RRULE_LENGTH", "normalize_rrule", "rrule_walls", "validate_rrule"]
 
 MAX_RRULE_LENGTH = 6500  # characters
-MAX_SKIPPED = 200_000  # candidates examined before the window; bounds the work one hostile rule can cause
+MAX_SKIPPED = 200_000  # dates before the window that are passed over
+MAX_DAYS = 200_000  # days looked at for one reading, some five hundred years; where days are divided, their parts count
 
 _EPOCH = datetime(2020, 1, 1)  # noqa: DTZ001 - wall clock
 _ZONED = re.compile(r";TZID=[^:;]+", re.IGNORECASE)
@@ -25,7 +26,52 @@ _STEPS = {
 }
 _FILTERS = ("bysetpos", "byweekday", "bymonth", "bymonthday", "byyearday", "byweekno", "byhour", "byminute", "bysecond",
             "byeaster")  # fmt: skip
-_LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DAYS = {engine.YEARLY: 366, engine.MONTHLY: 31, engine.WEEKLY: 7}  # of one step, rounded up
+
+
+class _Endless(Exception):
+    """The engine searched for longer than a rule may take."""
+
+
+class _Meter:
+    """The days that the rules of one reading may look at together."""
+
+    def __init__(self) -> None:
+        self.left = MAX_DAYS
+
+    def attach(self, rule: Any) -> Any:
+        rule._interval = _Interval(rule._interval)
+        rule._interval.meter = self
+        rule._interval.days = _DAYS.get(rule._freq, 1)
+        return rule
+
+    def spend(self, days: int) -> None:
+        self.left -= days
+        if self.left < 0:
+            raise _Endless
+
+
+class _Interval(int):
+    """An interval that notices when it is added.
+
+    The engine does so once for every step, and nowhere else could its search be interrupted: a rule without dates
+    makes it look until the year 9999, and a rule that takes away what another yields, without end.
+    """
+
+    meter: _Meter
+    days: int
+
+    def __radd__(self, other: int) -> int:
+        self.meter.spend(self.days)
+        return other + int(self)
+
+    def __add__(self, other: int) -> int:
+        self.meter.spend(self.days)
+        return int(self) + other
+
+    def __mul__(self, other: int) -> int:
+        self.meter.spend(self.days)
+        return int(self) * other
 
 
 class _Parts(NamedTuple):
@@ -46,8 +92,7 @@ def validate_rrule(text: str) -> None:
         for rule in parts.rules + parts.excluded_rules:
             if rule._interval < 1:
                 raise ValueError("INTERVAL must be positive")
-            if _is_impossible(rule):
-                raise ValueError("no month has such a day")
+        _check_that_it_happens(parts)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
         raise ValueError(f'Invalid RRule string "{text}": {error}') from error
 
@@ -76,26 +121,49 @@ def normalize_rrule(text: str, timezone: str | None, now: datetime) -> str:
 def rrule_walls(text: str, start: datetime) -> Iterator[datetime]:
     """Naive local times of the rule from ``start`` (naive, inclusive) on, ascending and distinct.
 
-    COUNT counts from DTSTART. A rule that buries its dates under more than ``MAX_SKIPPED`` earlier ones yields nothing.
+    COUNT counts from DTSTART. A rule that buries its dates under more than ``MAX_SKIPPED`` earlier ones yields nothing,
+    and one that has none for ``MAX_DAYS`` yields no more.
     """
-    parts = _parse(text)
+    skipped = 0
+    try:
+        for wall in _merged(_parse(text), start):
+            if wall >= start:
+                yield wall
+            else:
+                skipped += 1
+                if skipped > MAX_SKIPPED:
+                    return
+    except _Endless:
+        return
+
+
+def _merged(parts: _Parts, start: datetime | None) -> Any:
+    """The dates of all parts together, ascending. Reading them raises _Endless where that takes too long."""
+    meter = _Meter()
     merged = engine.rruleset()
+
+    def begun(rule: Any) -> Any:
+        return meter.attach(rule if start is None else _skip_past(rule, start))
+
     for rule in parts.rules:
-        merged.rrule(_skip_past(rule, start))
+        merged.rrule(begun(rule))
     for date in parts.dates:
         merged.rdate(date)
     for rule in parts.excluded_rules:
-        merged.exrule(_skip_past(rule, start))
+        merged.exrule(begun(rule))
     for date in parts.excluded_dates:
         merged.exdate(date)
-    skipped = 0
-    for wall in merged:
-        if wall >= start:
-            yield wall
-        else:
-            skipped += 1
-            if skipped > MAX_SKIPPED:
-                return
+    return merged
+
+
+def _check_that_it_happens(parts: _Parts) -> None:
+    """A rule may be over, but it must not let its reader search for a date in vain."""
+    try:
+        next(iter(_merged(parts, None)), None)
+        for rule in parts.rules:
+            next(iter(_merged(_Parts([rule], [], [], []), None)), None)
+    except _Endless:
+        raise ValueError("it never happens") from None
 
 
 def _parse(text: str) -> _Parts:
@@ -132,14 +200,3 @@ def _skip_past(rule: Any, start: datetime) -> Any:
     if rule._count > steps:
         return rule.replace(dtstart=later, count=rule._count - steps)
     return rule.replace(dtstart=later, count=0)
-
-
-def _is_impossible(rule: Any) -> bool:
-    """Whether the rule asks for days its months do not have; the engine would search until the year 9999."""
-    months, days = rule._bymonth, rule._bymonthday
-    if rule._byweekday or rule._bynweekday or rule._byyearday or rule._byweekno or rule._byeaster is not None:
-        return False
-    if not days or rule._bynmonthday:
-        return False
-    longest = max(_LONGEST_MONTH[month - 1] for month in (months or range(1, 13)) if 1 <= month <= 12)
-    return bool(min(days) > longest)

@@ -42,12 +42,19 @@ DELETE FROM task_run_cache WHERE (workspace_id, state_id) IN (
     SELECT workspace_id, state_id FROM task_run_cache WHERE cache_expiration < now() - $1::interval LIMIT $2
 )
 """
-# A subflow's run has a parent task run; it becomes eligible when that is gone.
+# A subflow's run has a parent task run; it becomes eligible when that is gone. Old runs are looked for by their end: in
+# the order of the ids, a round that finds none would have gone through all runs.
 _OLD_FLOW_RUNS = """
-SELECT id, workspace_id FROM flow_run
-WHERE end_time < now() - $1::interval AND parent_task_run_id IS NULL
-    AND state_type IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')
-ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+WITH old AS MATERIALIZED (
+    SELECT id FROM flow_run
+    WHERE end_time < now() - $1::interval AND parent_task_run_id IS NULL
+        AND state_type IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')
+    ORDER BY end_time LIMIT $2
+)
+SELECT r.id, r.workspace_id FROM flow_run r
+WHERE r.id = ANY(ARRAY(SELECT id FROM old)) AND r.end_time < now() - $1::interval AND r.parent_task_run_id IS NULL
+    AND r.state_type IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')
+ORDER BY r.id FOR UPDATE SKIP LOCKED
 """
 _GONE_RUNS = """
 WITH RECURSIVE named AS (

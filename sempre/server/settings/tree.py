@@ -79,6 +79,14 @@ class Settings:
         None,
         "Fernet key for secrets in block documents. Unset: one made on first use and kept in the database.",
         name="SERVER_ENCRYPTION_KEY",
+        aliases=("PREFECT_SERVER_ENCRYPTION_KEY", "ORION_ENCRYPTION_KEY"),
+        secret=True,
+    )
+    encryption_old_keys: str | None = setting(
+        None,
+        "Fernet keys, separated by commas, that block documents may still be encrypted with. What is found under one "
+        "of them, or under the key kept in the database, is encrypted anew at the start.",
+        name="SERVER_ENCRYPTION_OLD_KEYS",
         secret=True,
     )
 

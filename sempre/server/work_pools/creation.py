@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from sempre.db.pool import Executor, Record
+from sempre.schemas.work_pools import check_queue_name
+from sempre.server.errors import Unprocessable
 from sempre.server.events.emit import emit
 from sempre.server.ids import new_id
 from sempre.server.work_pools import events
@@ -148,8 +150,13 @@ async def create_queue(
 ) -> Record | None:
     """Make a queue in a pool that this transaction has locked, and its event; ``None`` if the name is taken.
 
-    A priority that is given is taken; queues that stand there move up as little as they must.
+    A priority that is given is taken; queues that stand there move up as little as they must. Raises Unprocessable for
+    a name that no queue can have.
     """
+    try:
+        check_queue_name(queue.name)
+    except ValueError as error:
+        raise Unprocessable(f"Invalid work queue name {queue.name!r}: {error}.") from error
     created = await transaction.fetchrow(
         """
         INSERT INTO work_queue (

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sempre.db.pool import Executor, Record
 from sempre.schemas.work_pools import WorkQueueUpdate
-from sempre.server.errors import Conflict
+from sempre.server.errors import INTEGRITY, Conflict
 from sempre.server.events.emit import ServerEvent, emit
 from sempre.server.scope import Scope
 from sempre.server.work_pools import events, queries, queue_queries
@@ -14,8 +14,6 @@ from sempre.server.work_pools.creation import make_room
 __all__ = ["change_queue", "delete_queue"]
 
 _TRACKED = ("name", "description", "concurrency_limit", "priority")
-# Columns that cannot be null: null says nothing about them, except about a description, which it empties.
-_NEVER_NULL = ("name", "priority")
 
 
 async def change_queue(scope: Scope, queue_id: UUID, update: WorkQueueUpdate, *, reorder: bool) -> bool:
@@ -32,7 +30,7 @@ async def change_queue(scope: Scope, queue_id: UUID, update: WorkQueueUpdate, *,
             return False
         after = await queue_queries.update(transaction, queue_id, changes, paused=paused)
         assert after is not None  # it is locked
-        if reorder and "priority" in changes:
+        if reorder and changes.get("priority") is not None:
             await make_room(transaction, pool["id"], queue_id, changes["priority"])
         await emit(transaction, scope.workspace_id, *_events(before, after, pool))
     scope.doorbell.ring("events", f"work:{pool['id']}")
@@ -47,7 +45,7 @@ async def delete_queue(scope: Scope, queue_id: UUID) -> bool:
         if pool is None or queue is None:
             return False
         if pool["default_queue_id"] == queue_id:
-            raise Conflict("The default queue of a work pool can only be deleted together with the pool.")
+            raise Conflict(INTEGRITY)  # it goes with its pool
         await queries.forget_queues(transaction, [queue_id])
         await queue_queries.delete(transaction, queue_id)
         await emit(transaction, scope.workspace_id, events.queue_changed("deleted", queue, pool))
@@ -56,9 +54,7 @@ async def delete_queue(scope: Scope, queue_id: UUID) -> bool:
 
 
 def _changes(update: WorkQueueUpdate) -> dict[str, Any]:
-    changes = {name: value for name, value in update.sent().items() if value is not None or name not in _NEVER_NULL}
-    if changes.get("description", "") is None:
-        changes["description"] = ""
+    changes = update.sent()
     if update.filter is not None:
         changes["filter"] = update.filter.model_dump(mode="json")
     return changes

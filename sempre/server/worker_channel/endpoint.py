@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import asyncpg
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sempre.db.errors import DatabaseUnavailable
@@ -33,6 +34,9 @@ async def worker_channel(websocket: WebSocket) -> None:
             except DatabaseUnavailable as error:
                 log.info("a worker's channel is closed, for the database is away: %s", error)
                 raise Refused(INTERNAL, TRANSIENT) from error
+            except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+                log.info("a worker's frame cannot be stored: %s", error)
+                raise protocol_error() from error
             except Exception as error:
                 log.exception("a worker's channel failed")
                 raise Refused(INTERNAL, TRANSIENT) from error

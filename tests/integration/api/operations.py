@@ -23,13 +23,15 @@ _BY_TYPE: JsonObject = {"string": "x", "integer": 1, "number": 1.0, "boolean": F
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path. ``schema`` is that of its body, None without one; ``path`` is under the prefix."""
+    """One method of one path. ``schema`` is that of its body, None without one; ``path`` is under the prefix;
+    ``statuses`` are the documented ones."""
 
     method: str
     path: str
     schema: JsonObject | None
     body_required: bool
     query: tuple[str, ...]
+    statuses: frozenset[int]
 
     @property
     def key(self) -> str:
@@ -61,7 +63,8 @@ class Document:
         body = item.get("requestBody")
         schema = self.resolved(body["content"]["application/json"]["schema"]) if body else None
         query = tuple(p["name"] for p in item.get("parameters", ()) if p["in"] == "query")
-        return Operation(method, path, schema, bool(body and body.get("required")), query)
+        statuses = frozenset(int(status) for status in item["responses"])
+        return Operation(method, path, schema, bool(body and body.get("required")), query, statuses)
 
     def resolved(self, schema: JsonObject) -> JsonObject:
         if "$ref" in schema:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from sempre.schemas import lists as list_calls
 from tests.integration.api.operations import JsonObject
 from tests.integration.api.world import World
 from tests.support.database import Database
@@ -98,9 +99,7 @@ async def test_an_encoded_slash_is_a_slash(http: httpx.AsyncClient, world: World
 
 async def test_documents_of_the_api(http: httpx.AsyncClient) -> None:
     document = (await http.get("/openapi.json")).json()
-    methods = {"get", "post", "put", "patch", "delete"}
-    operations = [(m, p) for p, item in document["paths"].items() for m in item if m in methods]
-    assert len([path for _, path in operations if path.startswith("/api/")]) == 187
+    assert "/api/flows/filter" in document["paths"]  # whether it is the right one: tests/conformance/openapi
     page = await http.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "/openapi.json" in page.text
@@ -176,7 +175,8 @@ async def test_null_for_an_optional_parameter_is_its_absence(http: httpx.AsyncCl
     checked = 0
     for operation in world.document.operations:
         schema = operation.schema or {}
-        if "Body_" not in str(schema.get("title")):
+        title = str(schema.get("title"))
+        if title not in list_calls.__all__ and not title.startswith("Body_"):
             continue
         for key in set(schema.get("properties", ())) - set(schema.get("required", ())):
             if "bulk_" in operation.path and key in ("flows", "flow_runs", "deployments"):

@@ -114,7 +114,8 @@ async def test_prefixes_are_literal_and_of_any_case(family: World) -> None:
 
     assert await names(["PRE"]) == ["Pre-x", "preZz", "pre_y"]
     assert await names(["pre_", "nope"]) == ["pre_y"]
-    assert await names(["pre%"]) == await names([]) == []
+    assert await names(["pre%"]) == []
+    assert set(await names(["PRE"])) < set(await names([]))
     assert await names(["pre\\"]) == []
 
 

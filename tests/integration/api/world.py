@@ -250,21 +250,21 @@ class World:
 
     def path(self, operation: Operation, **instead: str) -> str:
         """Its path, with what there is or what is said ``instead``."""
-        room = operation.path.split("/")[1]
-        values = {}
-        for name in operation.path_names:
-            if name == "id":
-                seed = _BY_ROOM[room]
-            elif name == "name":
-                named = {"flows": "flow_name", "variables": "variable_name", "work_queues": "queue_name"}
-                seed = "queue_name" if "/queues/" in operation.path else named.get(room, "pool")
-            else:
-                seed = _BY_NAME[name]
-            values[name] = instead.get(name, self.seeds[seed])
+        values = {name: instead.get(name, self.value(operation, name)) for name in operation.path_names}
         path = operation.path.format(**values)
         query = {"flow_run_id": "flow_run", "task_run_id": "task_run"}
         asked = [f"{name}={self.seeds[query[name]]}" for name in operation.query if name in query]
         return path + ("?" + "&".join(asked) if asked else "")
+
+    def value(self, operation: Operation, name: str) -> str:
+        """What there is for one parameter of its path."""
+        room = operation.path.split("/")[1]
+        if name == "id":
+            return self.seeds[_BY_ROOM[room]]
+        if name == "name":
+            named = {"flows": "flow_name", "variables": "variable_name", "work_queues": "queue_name"}
+            return self.seeds["queue_name" if "/queues/" in operation.path else named.get(room, "pool")]
+        return self.seeds[_BY_NAME[name]]
 
     def body(self, operation: Operation) -> Any:
         """A body that the operation accepts; None where it takes none."""

@@ -129,19 +129,11 @@ async def test_job_variables_are_checked_against_the_pool(rooms: Rooms) -> None:
     assert "n" in (await rooms.put(f"/automations/{made['id']}", wrong_put, 422))["detail"]
 
 
-async def test_deletion_takes_what_triggers_counted(rooms: Rooms) -> None:
+async def test_deletion_has_what_triggers_counted_forgotten(rooms: Rooms) -> None:
     made = await create(rooms)
-    await rooms.scope.db.execute(
-        """
-        INSERT INTO automation_bucket (automation_id, trigger_id, key, workspace_id, window_start, window_end)
-        SELECT $1::text::uuid, $2::text::uuid, '{}', workspace_id, now(), now() FROM automation LIMIT 1
-        """,
-        made["id"],
-        made["trigger"]["id"],
-    )
     await rooms.delete(f"/automations/{made['id']}")
-    left = "SELECT count(*) FROM automation_bucket WHERE automation_id = $1::text::uuid"
-    assert await rooms.scope.db.fetchval(left, made["id"]) == 0
+    forgotten = await rooms.scope.db.fetch("SELECT trigger_id::text FROM automation_forgotten_trigger")
+    assert made["trigger"]["id"] in {row["trigger_id"] for row in forgotten}
     assert (await rooms.events(f"prefect.automation.{made['id']}"))[-1]["event"] == "prefect.automation.deleted"
 
 
@@ -177,3 +169,13 @@ async def test_templates_are_checked(rooms: Rooms) -> None:
         refused = await rooms.post(path, "a\n{{ broken", 422)
         assert refused["error"]["line"] == 2
         assert refused["error"]["source"] == "a\n{{ broken"
+
+
+async def test_metric_triggers_are_refused_on_any_level(rooms: Rooms) -> None:
+    metric = {"type": "metric", "posture": "Metric", "metric": {"name": "successes", "threshold": 0.5, "operator": "<"}}
+    nested = {"type": "compound", "require": "any", "within": 60, "triggers": [body()["trigger"], metric]}
+    for trigger in (metric, nested):
+        refused = await rooms.post("/automations/", body(trigger=trigger), 422)
+        assert "not supported" in str(refused)
+    made = await create(rooms)
+    await rooms.put(f"/automations/{made['id']}", body(trigger=nested), 422)

@@ -9,6 +9,7 @@ import pytest
 
 from sempre.schemas.events import Event
 from sempre.schemas.filters.events import EventFilter
+from sempre.schemas.lists import EventList
 from sempre.server.events.append import append, encode
 from sempre.server.events.matching import matcher
 from sempre.server.events.queries import read_page
@@ -101,7 +102,7 @@ async def test_the_filter_table(log: Scope) -> None:
     wrong: list[Any] = []
     for given, expected in CASES:
         filter = EventFilter.model_validate(given)
-        page = await read_page(log.db, DEFAULT_WORKSPACE, filter, 50)
+        page = await read_page(log.db, DEFAULT_WORKSPACE, EventList(filter=filter))
         in_storage = "".join(sorted(names[row["id"]] for row in page.events))
         matches = matcher(filter)
         in_memory = "".join(sorted(names[row["id"]] for row in rows if matches(row)))
@@ -113,7 +114,7 @@ async def test_the_filter_table(log: Scope) -> None:
 async def test_the_window_includes_both_ends(log: Scope) -> None:
     b, c = EVENTS["b"]["occurred"], EVENTS["c"]["occurred"]
     filter = EventFilter.model_validate({"occurred": {"since": b, "until": c}, "order": "ASC"})
-    page = await read_page(log.db, DEFAULT_WORKSPACE, filter, 50)
+    page = await read_page(log.db, DEFAULT_WORKSPACE, EventList(filter=filter))
     assert [str(row["id"]) for row in page.events] == [EVENTS["b"]["id"], EVENTS["c"]["id"]]
     rows = await log.db.fetch("SELECT * FROM event ORDER BY occurred")
     assert [matcher(filter)(row) for row in rows] == [False, True, True, False]
@@ -122,7 +123,7 @@ async def test_the_window_includes_both_ends(log: Scope) -> None:
 @pytest.mark.parametrize(("order", "expected"), [("ASC", "abd"), ("DESC", "dcb")])
 async def test_distinct_resources(log: Scope, order: str, expected: str) -> None:
     filter = EventFilter.model_validate({"resource": {"distinct": True}, "order": order})
-    page = await read_page(log.db, DEFAULT_WORKSPACE, filter, 2)
+    page = await read_page(log.db, DEFAULT_WORKSPACE, EventList(filter=filter, limit=2))
     assert (page.total, len(page.events)) == (3, 2)
     assert page.next is not None
     rest = await read_page(log.db, DEFAULT_WORKSPACE, page.next)
@@ -132,5 +133,5 @@ async def test_distinct_resources(log: Scope, order: str, expected: str) -> None
 
 
 async def test_another_workspace_sees_nothing(log: Scope) -> None:
-    page = await read_page(log.db, UUID(int=1), EventFilter(), 50)
+    page = await read_page(log.db, UUID(int=1), EventList())
     assert (page.events, page.total) == ([], 0)

@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from sempre.schemas.filters.logs import LogFilter
+from sempre.schemas.lists import LogList
 from sempre.schemas.logs import LogCreate
-from sempre.schemas.sorting import LogSort
+from sempre.server.lists import Part
 from sempre.server.logs.matching import matcher
 from sempre.server.logs.queries import pages_of_flow_run, read_logs, write_logs
 from sempre.server.scope import DEFAULT_WORKSPACE, Scope
@@ -106,7 +107,7 @@ async def test_all_pages_of_a_flow_run(scope: Scope) -> None:
     pages = [page async for page in pages_of_flow_run(scope.db, DEFAULT_WORKSPACE, run)]
     assert [len(page) for page in pages] == [1000, 1000, 500]
     assert [row["message"] for page in pages for row in page] == [str(n) for n in range(2500)]
-    rows = await read_logs(scope.db, DEFAULT_WORKSPACE, None, LogSort.TIMESTAMP_ASC, 10, 0)
+    rows = await read_logs(scope.db, DEFAULT_WORKSPACE, LogList(), Part(10))
     assert len(rows) == 10
 
 

@@ -106,9 +106,11 @@ async def test_pausing_and_resuming(pools: Pools) -> None:
 async def test_renaming_and_its_clash(pools: Pools) -> None:
     await pools.pool()
     await pools.queue("q")
-    await pools.patch("/work_pools/p/queues/q", {"name": "r", "description": None})
+    await pools.patch("/work_pools/p/queues/q", {"name": "r"})
     assert (await pools.events())[-1]["payload"]["updated_fields"] == ["name"]
     await pools.patch("/work_pools/p/queues/r", {"name": "default"}, 409)
+    for field in ("name", "description", "priority"):
+        await pools.patch("/work_pools/p/queues/r", {field: None}, 409)
 
 
 async def test_deleting(pools: Pools) -> None:

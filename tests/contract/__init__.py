@@ -1,0 +1,1 @@
+"""What the API promises about itself, held against anything a client may send."""
