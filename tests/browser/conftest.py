@@ -93,7 +93,8 @@ def visit(request: pytest.FixtureRequest, tabs: dict[str, Visit]) -> Iterator[Vi
     failed = request.session.testsfailed
     yield tab
     _keep_calls(request.node.name, tab)
-    tab.fresh = tab.fresh and request.session.testsfailed == failed
+    # The older UI's charts stumble when they are left inside the application while they are drawn: it starts anew.
+    tab.fresh = tab.fresh and tab.version == "v2" and request.session.testsfailed == failed
     tab.done()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,16 @@ WORKER = "bassoonist"
 
 @dataclass(frozen=True)
 class House:
-    """A running server, a worker of the stock client, and `ids` by the names that paths of pages use."""
+    """A running server, a worker of the stock client, and `ids` by the names that paths of pages use.
+
+    `furnished` is when the last of it was made (seconds since 1970).
+    """
 
     server: SempreServer
     runs: Runs
     worker: ManagedProcess
     ids: dict[str, str]
+    furnished: float
 
 
 def furnish(server: SempreServer, runs: Runs, workdir: Path) -> House:
@@ -51,7 +56,7 @@ def furnish(server: SempreServer, runs: Runs, workdir: Path) -> House:
         return [each["name"] for each in runs.post(f"/work_pools/{POOL}/workers/filter")] == [WORKER]
 
     worker.wait_for(online, "is known to the server")
-    return House(server, runs, worker, {**made, **found})
+    return House(server, runs, worker, {**made, **found}, time.time())
 
 
 def _applause(runs: Runs) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.browser.house import House
@@ -14,9 +16,11 @@ EVERY = [pytest.param(version, name, id=f"{version}-{name}") for version, pages 
 @pytest.mark.parametrize(("visit", "name"), EVERY, indirect=["visit"])
 def test_page(visit: Visit, name: str, house: House) -> None:
     page = PAGES[visit.version][name]
+    if page.to_the_minute:
+        visit.until(lambda: time.time() // 60 > house.furnished // 60, "the minute is over", 61)
     visit.open(page.path.format(**house.ids), *(_filled(text, house) for text in page.shows))
     for tab, texts in page.tabs.items():
-        visit.click("tab", tab, *(_filled(text, house) for text in texts))
+        visit.tab(tab, *(_filled(text, house) for text in texts))
 
 
 def _filled(text: str, house: House) -> str:

@@ -106,7 +106,7 @@ def test_a_custom_run_and_its_end(visit: Visit, house: House) -> None:
     visit.open(f"/runs/flow-run/{run_id}", "long-rehearsal", "Running")
     visit.click("button", "Open menu")
     visit.click("menuitem", "Cancel")
-    visit.click("button", "Cancel Run")
+    visit.click("button", "Cancel Flow Run")
     house.runs.wait_state(run_id, "CANCELLED", timeout=90)
 
 

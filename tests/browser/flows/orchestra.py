@@ -34,4 +34,4 @@ def orchestra(
     """Plays what it is given."""
     print(f"the orchestra plays {instrument}")
     time.sleep(linger)
-    return tune(instrument)
+    return str(tune(instrument))

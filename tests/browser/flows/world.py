@@ -60,7 +60,7 @@ def document(total: int) -> None:
 @flow(name="encore", log_prints=True)
 def encore(times: int) -> int:
     print(f"encore number {times}")
-    return extract(times)
+    return int(extract(times))
 
 
 @flow(name="symphony", flow_run_name="symphony-no-{number}", log_prints=True, persist_result=True)
@@ -77,7 +77,7 @@ def symphony(number: int, soloists: dict[str, str] | None = None) -> int:
     emit_event(
         "orchestra.applause", resource={"prefect.resource.id": "orchestra.hall.1", "seat": "17"}, payload={"n": 7}
     )
-    return total
+    return int(total)
 
 
 @flow(name="cacophony", flow_run_name="cacophony-one")
