@@ -4,7 +4,8 @@ Peer and Sempre run on the same Postgres program with databases of their own, ar
 same load program, and stand still while the other one is measured. Ratios are peer / Sempre of the medians (throughput:
 Sempre / peer), so more is better for Sempre in every line.
 
-`python -m benchmarks large` is another one: how fast lists stay on a large database.
+Others: `python -m benchmarks large` (how fast lists stay on a large database), `python -m benchmarks automations` (how
+many events per second the trigger engine takes) and `python -m benchmarks reaction` (how soon an action follows).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import contenders, events_ingest, large, lifecycle
+from benchmarks import automations, contenders, events_ingest, large, lifecycle, reaction
 from benchmarks.contenders import Contender
 from benchmarks.lifecycle import Result
 from tests.support.database import Postgres, SystemPostgres
@@ -105,9 +106,11 @@ def main() -> int:
     parser.add_argument("--event-rounds", type=int, default=1, help="event rounds each (default 1)")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds one event round may take (default 120)")
     parser.add_argument("--output", type=Path, default=Path(".bench/latest.json"), help="JSON file")
-    lists = parser.add_subparsers(title="other benchmarks", metavar="").add_parser("large", help=large.__doc__)
-    large.add_arguments(lists)
-    lists.set_defaults(run=large.run)
+    others = parser.add_subparsers(title="other benchmarks", metavar="")
+    for name, other in (("large", large), ("automations", automations), ("reaction", reaction)):
+        one = others.add_parser(name, help=other.__doc__)
+        other.add_arguments(one)
+        one.set_defaults(run=other.run)
     options = parser.parse_args()
     console = Console(highlight=False)
     if "run" in options:

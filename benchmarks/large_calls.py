@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,14 +52,22 @@ class Facts:
         return {"after_": self.since(days), "before_": self.now.isoformat()}
 
 
-async def calls_of(url: str, recorded: Path | None = None) -> list[Call]:
-    """What to measure on the database at ``url``; of recorded calls those alone."""
+async def calls_of(url: str, recorded: Path | None = None) -> Callable[[], list[Call]]:
+    """What to measure on the database at ``url``; of recorded calls those alone.
+
+    The calls are the same each time, but for their windows, which move along with the time as those of a page do.
+    """
     connection = await asyncpg.connect(url)
     try:
         facts = await facts_of(connection)
-        return recorded_calls(recorded, facts) if recorded else list(list_calls(facts))
     finally:
         await connection.close()
+
+    def calls() -> list[Call]:
+        present = dataclasses.replace(facts, now=datetime.now(UTC))
+        return list(recorded_calls(recorded, present) if recorded else list_calls(present))
+
+    return calls
 
 
 async def facts_of(connection: asyncpg.Connection) -> Facts:
@@ -99,66 +108,22 @@ async def facts_of(connection: asyncpg.Connection) -> Facts:
     )
 
 
-def recorded_calls(path: Path, facts: Facts) -> list[Call]:
-    """List calls written by somebody who watched a UI (JSON lines with ``method``, ``path`` and ``body``), made to fit:
-    what they name is replaced by the busiest of its kind, and times move along with the present."""
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
-    entries = [entry for entry in entries if entry["method"] == "POST" or "graph" in entry["path"]]
-    latest = max(datetime.fromisoformat(text) for entry in entries for text in _TIME.findall(json.dumps(entry)))
-    found: dict[str, Call] = {}
-    for entry in entries:
-        body = entry.get("body")
-        body = _fitted(json.loads(body) if isinstance(body, str) else body, (), facts, facts.now - latest)
-        route = entry["path"].removeprefix("/api")
-        route = re.sub("^/work_pools/(?!filter|count)[^/]+", f"/work_pools/{facts.pool}", route)
-        route = re.sub("^/flow_runs/[0-9a-f]{8}-[0-9a-f-]+", f"/flow_runs/{facts.big_run}", route)
-        call = Call(f"UI {len(found) + 1:03}", entry["method"], route, body)
-        if (
-            route.split("/")[-1] in ("filter", "count", "history", "paginate", "lateness", "graph-v2")
-            or "/ui/" in route
-        ):
-            found.setdefault(f"{route} {json.dumps(body, sort_keys=True)}", call)
-        elif "count" in route or "next-runs" in route:
-            found.setdefault(f"{route} {json.dumps(body, sort_keys=True)}", call)
-    return list(found.values())
+def recorded_calls(path: Path, facts: Facts) -> Iterator[Call]:
+    """List calls of somebody who watched a UI: JSON lines with ``page``, ``method``, ``path`` and ``body``.
+
+    ``$flow`` and the like stand for the fact of that name, ``$now-3600`` for an hour ago.
+    """
+
+    def filled(found: re.Match[str]) -> str:
+        name, seconds = found.groups()
+        return facts.since(int(seconds or 0) / -86400) if name == "now" else str(getattr(facts, name))
+
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        entry = json.loads(_PLACEHOLDER.sub(filled, line))
+        yield Call(f"{number:03} {entry['page']}", entry["method"], entry["path"], entry["body"])
 
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
-
-
-def _fitted(value: Any, where: tuple[str, ...], facts: Facts, shift: timedelta) -> Any:
-    if isinstance(value, dict):
-        return {key: _fitted(each, (*where, key), facts, shift) for key, each in value.items()}
-    if isinstance(value, list):
-        same = _NAMED.get(tuple(key for key in where if key not in ("any_", "filter")))
-        if same and value:
-            return [getattr(facts, same)]
-        return [_fitted(each, where, facts, shift) for each in value]
-    if isinstance(value, str) and _TIME.fullmatch(value):
-        return (datetime.fromisoformat(value) + shift).isoformat()
-    if isinstance(value, str) and value.startswith("prefect.flow-run."):
-        return f"prefect.flow-run.{facts.big_run}"
-    return value
-
-
-_NAMED = {
-    ("flows", "id"): "flow",
-    ("flow_ids",): "flow",
-    ("deployments", "id"): "deployment",
-    ("work_pools", "id"): "pool_id",
-    ("work_pools", "name"): "pool",
-    ("work_pool_queues", "name"): "queue_name",
-    ("flow_runs", "id"): "big_run",
-    ("flow_run_ids",): "big_run",
-    ("flow_runs", "parent_flow_run_id"): "big_run",
-    ("task_runs", "id"): "task_run",
-    ("task_runs", "flow_run_id"): "big_run",
-    ("logs", "flow_run_id"): "big_run",
-    ("logs", "task_run_id"): "task_run",
-    ("artifacts", "flow_run_id"): "big_run",
-    ("artifacts", "task_run_id"): "task_run",
-    ("artifacts", "key"): "artifact_key",
-}
+_PLACEHOLDER = re.compile(r"\$([a-z_]+)([+-]\d+)?")
 
 
 def list_calls(facts: Facts) -> Iterator[Call]:
@@ -363,7 +328,8 @@ def _deployment_pages(f: Facts) -> Iterator[Row]:
             **mine, "sort": "START_TIME_DESC", "limit": 10, "page": 1
         }  # fmt: skip
         yield f"deployment: next run of {deployment[-3:]}", "/flow_runs/filter", {
-            **mine, "sort": "EXPECTED_START_TIME_ASC", "limit": 1, "flow_runs": {"state": {"name": {"any_": ["Scheduled"]}}}
+            **mine, "sort": "EXPECTED_START_TIME_ASC", "limit": 1,
+            "flow_runs": {"state": {"name": {"any_": ["Scheduled"]}}},
         }  # fmt: skip
         yield f"deployment: upcoming of {deployment[-3:]}", "/flow_runs/paginate", {
             **mine, "sort": "EXPECTED_START_TIME_ASC", "limit": 10, "page": 1,

@@ -43,7 +43,8 @@ CREATE FUNCTION seeding.name(n bigint) RETURNS text LANGUAGE sql IMMUTABLE PARAL
 
 SMALL_TABLES = f"""
 INSERT INTO flow (id, workspace_id, name, tags)
-SELECT seeding.thing(f, {_FLOW}), {_WORKSPACE}, 'flow-' || f, ARRAY['team-' || f % 12] FROM generate_series(0, {FLOWS - 1}) f;
+SELECT seeding.thing(f, {_FLOW}), {_WORKSPACE}, 'flow-' || f, ARRAY['team-' || f % 12]
+FROM generate_series(0, {FLOWS - 1}) f;
 INSERT INTO work_pool (id, workspace_id, name, type, status, concurrency_limit)
 SELECT seeding.thing(p, {_POOL}), {_WORKSPACE}, 'pool-' || p, 'process', 'READY', CASE WHEN p % 4 = 0 THEN 200 END
 FROM generate_series(0, {POOLS - 1}) p;
@@ -111,7 +112,8 @@ FROM (
                     WHEN u_state < 0.93 THEN 'FAILED TimedOut' WHEN u_state < 0.95 THEN 'CRASHED Crashed'
                     ELSE 'CANCELLED Cancelled' END AS state
             FROM (
-                SELECT n, total.days, total.runs AS total, n >= 0.95 * total.runs AS to_come, total.days * 86400000 AS span,
+                SELECT n, total.days, total.runs AS total, n >= 0.95 * total.runs AS to_come,
+                    total.days * 86400000 AS span,
                     least(1, n / (0.95 * total.runs)) AS f,
                     (extract(epoch FROM date_trunc('milliseconds', now())) * 1000)::bigint AS now_ms,
                     floor({FLOWS} * power(seeding.u(n, 1), 2))::bigint AS flow, seeding.u(n, 2) AS u_deployment,
@@ -189,12 +191,13 @@ _TASKS = """
 
 _TASK_RUNS = f"""
 INSERT INTO task_run (
-    workspace_id, id, created, updated, version, name, flow_run_id, task_key, dynamic_key, empirical_policy, tags,
-    task_inputs, state_id, state_type, state_name, state_timestamp, state_details, run_count, flow_run_run_count,
+    workspace_id, id, created, updated, version, name, flow_run_id, flow_id, task_key, dynamic_key, empirical_policy,
+    tags, task_inputs, state_id, state_type, state_name, state_timestamp, state_details, run_count, flow_run_run_count,
     expected_start_time, start_time, end_time, total_run_time
 )
 SELECT {_WORKSPACE}, seeding.task(r.started_ms, r.n, t.j), seeding.at(t.begun), seeding.at(t.over), 3,
-    'task_' || t.j % 9 || '-' || t.j, r.id, 'task_' || t.j % 9 || '-a1b2c3d4', t.j::text,
+    'task_' || t.j % 9 || '-' || t.j, r.id, seeding.thing(r.flow, {_FLOW}), 'task_' || t.j % 9 || '-a1b2c3d4',
+    t.j::text,
     '{{"retries": 0, "retry_delay": 0}}', CASE WHEN t.j % 5 = 0 THEN ARRAY['slow'] ELSE '{{}}' END,
     CASE WHEN t.j > 0 THEN jsonb_build_object('x', jsonb_build_array(jsonb_build_object(
         'input_type', 'task_run', 'id', seeding.task(r.started_ms, r.n, t.j / 2)))) ELSE '{{}}' END,
@@ -213,7 +216,8 @@ INSERT INTO task_run_state (workspace_id, id, task_run_id, timestamp, type, name
 SELECT {_WORKSPACE}, seeding.id(h.ms, r.n * 8192 + t.j, {_TASK_STATE} + h.step * 100),
     seeding.task(r.started_ms, r.n, t.j), seeding.at(h.ms), h.type, h.name, jsonb_build_object('flow_run_id', r.id)
 FROM {_TASKS} CROSS JOIN LATERAL (
-    VALUES (1, t.begun, CASE WHEN t.going THEN s.type ELSE 'RUNNING' END, CASE WHEN t.going THEN s.name ELSE 'Running' END),
+    VALUES (1, t.begun, CASE WHEN t.going THEN s.type ELSE 'RUNNING' END,
+            CASE WHEN t.going THEN s.name ELSE 'Running' END),
         (2, CASE WHEN NOT t.going THEN t.over END, s.type, s.name)
 ) h(step, ms, type, name)
 WHERE r.n >= $1 AND r.n < $2 AND r.tasks > 0 AND h.ms IS NOT NULL ORDER BY r.n, t.j, h.step
@@ -224,7 +228,8 @@ _EVENTS = f"""
 INSERT INTO event (
     occurred, workspace_id, id, received, event, resource_id, resource, related, resource_ids, payload
 )
-SELECT e.occurred, {_WORKSPACE}, seeding.id(e.ms, r.n * 16 + e.j, {_EVENT}), e.occurred + interval '30 ms', e.event, e.resource_id,
+SELECT e.occurred, {_WORKSPACE}, seeding.id(e.ms, r.n * 16 + e.j, {_EVENT}),
+    e.occurred + interval '30 ms', e.event, e.resource_id,
     jsonb_build_object('prefect.resource.id', e.resource_id, 'prefect.resource.name', e.name,
         'prefect.state-type', r.state_type),
     CASE WHEN e.j < 3 THEN around.related || around.farther ELSE around.related END,
@@ -272,7 +277,8 @@ WHERE r.n >= $1 AND r.n < $2 ORDER BY r.n, e.j
 # As many lines as task runs, half of them of the flow run itself.
 _LOGS = f"""
 INSERT INTO log (recorded, id, workspace_id, timestamp, name, level, message, flow_run_id, task_run_id)
-SELECT seeding.at(t.begun + 200), seeding.id(t.begun + 200, r.n * 8192 + t.j, {_LOG}), {_WORKSPACE}, seeding.at(t.begun),
+SELECT seeding.at(t.begun + 200), seeding.id(t.begun + 200, r.n * 8192 + t.j, {_LOG}), {_WORKSPACE},
+    seeding.at(t.begun),
     CASE WHEN t.j % 2 = 0 THEN 'prefect.flow_runs' ELSE 'prefect.task_runs' END,
     CASE WHEN t.u < 0.8 THEN 20 WHEN t.u < 0.95 THEN 30 ELSE 40 END,
     'Step ' || t.j || ' of ' || r.name || ' finished in state ' || s.name || ' after reading 1000 rows', r.id,

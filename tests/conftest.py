@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -85,16 +86,19 @@ def contrib_postgres() -> Iterator[SystemPostgres]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def reference(contrib_postgres: SystemPostgres, workdir: Path) -> Iterator[ReferenceServer]:
-    """The reference server on a database of its own, migrated once per session."""
-
+def _migrated_by_reference(postgres: Postgres, workdir: Path) -> Database:
     def migrate(database: Database) -> None:
         first = ReferenceServer(workdir / "reference-migration", database)
         first.start()
         first.stop()
 
-    database = contrib_postgres.create_from("reference", migrate)
+    return postgres.create_from("reference", migrate)
+
+
+@pytest.fixture(scope="module")
+def reference(contrib_postgres: SystemPostgres, workdir: Path) -> Iterator[ReferenceServer]:
+    """The reference server on a database of its own, migrated once per session."""
+    database = _migrated_by_reference(contrib_postgres, workdir)
     peer = ReferenceServer(workdir, database)
     peer.start()
     yield peer
@@ -108,6 +112,25 @@ def target(request: pytest.FixtureRequest) -> Target:
     names = {"solo": "server", "ensemble": "ensemble", "reference": "reference"}
     chosen: Target = request.getfixturevalue(names[request.config.getoption("--topology")])
     return chosen
+
+
+@contextmanager
+def open_target(request: pytest.FixtureRequest, workdir: Path) -> Iterator[Target]:
+    """What `--topology` says, for fixtures that outlive a module."""
+    topology: str = request.config.getoption("--topology")
+    chosen: Target
+    if topology == "reference":
+        cluster: Postgres = request.getfixturevalue("contrib_postgres")
+        database = _migrated_by_reference(cluster, workdir)
+        chosen = ReferenceServer(workdir, database)
+    else:
+        cluster = request.getfixturevalue("postgres")
+        database = _migrated(cluster, workdir / "migration-home")
+        chosen = SempreServer(workdir, database=database) if topology == "solo" else Ensemble(workdir, database)
+    chosen.start()
+    yield chosen
+    chosen.stop()
+    cluster.drop(database)
 
 
 @pytest.fixture(scope="module")

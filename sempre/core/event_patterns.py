@@ -25,6 +25,7 @@ __all__ = [
 
 LabelSpec = Mapping[str, str | Sequence[str]]
 _RESOURCE_ROLE = "prefect.resource.role"
+_MAGIC = frozenset("*?[")
 
 
 @lru_cache(maxsize=4096)
@@ -41,7 +42,14 @@ def matches_label(pattern: str, value: str | None) -> bool:
     if value is None:
         return False
     if is_negated(pattern):
-        return _glob(pattern[1:]).match(value) is None
+        return not _matches_glob(pattern[1:], value)
+    return _matches_glob(pattern, value)
+
+
+def _matches_glob(pattern: str, value: str) -> bool:
+    # Most patterns are ids. Thousands of them would only drive the globs out of their cache.
+    if _MAGIC.isdisjoint(pattern):
+        return pattern == value
     return _glob(pattern).match(value) is not None
 
 

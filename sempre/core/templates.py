@@ -373,18 +373,21 @@ def render(
 
 
 def render_value(
-    source: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None
+    source: str,
+    context: Mapping[str, Any],
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+    budget: Budget | None = None,
 ) -> Any:
     """Like :func:`render`, but a template that is one bare expression gives its JSON value instead of its text."""
     stripped = source.strip()
     if stripped.startswith("{{") and stripped.endswith("}}"):
         try:
-            encoded = _run(stripped, context, filters, as_json=True, budget=Budget())
+            encoded = _run(stripped, context, filters, as_json=True, budget=budget or Budget())
             if encoded is not None:
                 return json.loads(encoded)
         except RenderError:  # no JSON in it, an undefined name for one: the text decides
             pass
-    return render(source, context, filters)
+    return render(source, context, filters, budget)
 
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([\w.\-\[\]$]+)\s*\}\}")

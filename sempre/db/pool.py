@@ -14,6 +14,7 @@ import orjson
 
 from sempre.db.connections import Connections
 from sempre.db.errors import DatabaseUnavailable, is_transient, partition_moved
+from sempre.db.sharing import SharedAnswers
 
 __all__ = ["Database", "Executor", "Record"]
 
@@ -54,6 +55,7 @@ class Database:
         self.dsn = dsn
         self._size = size
         self._connections = Connections(self._connect, size=size, timeout=acquire_timeout)
+        self._answers = SharedAnswers()
         self._open = False
         self._options: dict[str, Any] = {
             "command_timeout": statement_timeout,
@@ -100,6 +102,14 @@ class Database:
         once, Postgres would soon settle for one plan that suits the average.
         """
         return await self._run(_plan_and_fetch, sql, args)  # type: ignore[no-any-return]
+
+    async def fetch_figures(self, sql: str, *args: Any) -> list[Record]:
+        """``fetch_planned`` for counts and sums, which may be some seconds old if they are expensive.
+
+        Who asks the same meanwhile gets the same rows (:mod:`sempre.db.sharing`).
+        """
+        question = sql, orjson.dumps(args, default=str)
+        return await self._answers.get(question, lambda: self.fetch_planned(sql, *args))  # type: ignore[no-any-return]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Executor]:

@@ -53,8 +53,8 @@ automation = _table(
 automation_action = _table(
     "automation_action",
     """
-    id:uuid workspace_id:uuid firing_id:uuid automation_id:uuid action_index:int action:json triggered_by:text
-    status:text attempts:int due:time claimed_by:uuid claimed_until:time finished:time outcome:json
+    id:uuid workspace_id:uuid firing_id:uuid automation_id:uuid action_index:int action:json outside:bool
+    triggered_by:text status:text attempts:int due:time claimed_by:uuid claimed_until:time finished:time outcome:json
     """,
 )
 automation_bucket = _table(
@@ -78,6 +78,8 @@ automation_firing = _table(
     id:uuid workspace_id:uuid automation_id:uuid fired_at:time automation:json firing:json event:json
     """,
 )
+automation_metric_slot = _table("automation_metric_slot", "trigger_id:uuid slot:time count:bigint total:float")
+automation_preset = _table("automation_preset", "workspace_id:uuid name:text automation_id:uuid setting:text")
 automation_waiting_event = _table(
     "automation_waiting_event",
     """
@@ -235,6 +237,9 @@ flow_run = _table(
     start_time:time end_time:time total_run_time:float
     """,
 )
+flow_run_heartbeat = _table(
+    "flow_run_heartbeat", "flow_run_id:uuid workspace_id:uuid heard:time beat:time gap:float due:time"
+)
 flow_run_input = _table(
     "flow_run_input",
     """
@@ -255,6 +260,7 @@ log = _table(
     flow_run_id:uuid task_run_id:uuid
     """,
 )
+presence = _table("presence", "kind:text since:time seen:time")
 saved_search = _table(
     "saved_search",
     """
@@ -270,9 +276,9 @@ service = _table(
 task_run = _table(
     "task_run",
     """
-    workspace_id:uuid id:uuid created:time updated:time version:bigint name:text flow_run_id:uuid task_key:text
-    dynamic_key:text cache_key:text cache_expiration:time task_version:text empirical_policy:json tags:texts
-    labels:json task_inputs:json state_id:uuid state_type:text state_name:text state_timestamp:time
+    workspace_id:uuid id:uuid created:time updated:time version:bigint name:text flow_run_id:uuid flow_id:uuid
+    task_key:text dynamic_key:text cache_key:text cache_expiration:time task_version:text empirical_policy:json
+    tags:texts labels:json task_inputs:json state_id:uuid state_type:text state_name:text state_timestamp:time
     state_message:text state_data:json state_details:json run_count:int flow_run_run_count:int
     expected_start_time:time next_scheduled_start_time:time start_time:time end_time:time total_run_time:float
     """,

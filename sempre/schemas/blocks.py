@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sempre.schemas.base import ActionModel, JsonObject, Name, Record, Slug, check_slug
 
@@ -70,22 +70,20 @@ class BlockSchema(Record):
     version: str = NON_VERSIONED
 
 
-def _name_or_none(name: object) -> object:
-    return None if name == "" else name
-
-
 class BlockDocumentCreate(ActionModel):
-    name: Annotated[DocumentName | None, BeforeValidator(_name_or_none)] = None
+    name: DocumentName | None = None
     data: JsonObject = Field(default_factory=dict)
     block_schema_id: UUID
     block_type_id: UUID
     is_anonymous: bool = False
 
-    @model_validator(mode="after")
-    def _named_unless_anonymous(self) -> "BlockDocumentCreate":
-        if not self.name and not self.is_anonymous:
+    @model_validator(mode="before")
+    @classmethod
+    def _named_unless_anonymous(cls, body: Any) -> Any:
+        """Looks before the name's own rules, which would say less helpful things about an empty one."""
+        if isinstance(body, dict) and not body.get("name") and not body.get("is_anonymous"):
             raise ValueError("Names must be provided for block documents.")
-        return self
+        return body
 
 
 class BlockDocumentUpdate(ActionModel):

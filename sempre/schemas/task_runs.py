@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeFloat, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from sempre.core.transitions.model import TaskRunPolicy as CorePolicy
 from sempre.schemas import limits
@@ -70,7 +70,13 @@ TaskInput = TaskRunResult | FlowRunResult | Parameter | Constant
 
 def _check_delays(value: object) -> object:
     if isinstance(value, list) and len(value) > limits.current().retry_delays:
-        raise ValueError(f"at most {limits.current().retry_delays} retry delays are allowed")
+        raise ValueError(f"Can not configure more than {limits.current().retry_delays} retry delays per task.")
+    return value
+
+
+def _check_jitter(value: float) -> float:
+    if value < 0:
+        raise ValueError("`retry_jitter_factor` must be >= 0.")
     return value
 
 
@@ -88,7 +94,7 @@ class TaskRunPolicy(WireModel):
     retry_delay_seconds: FiniteFloat = Field(default=0.0, json_schema_extra=DEPRECATED)
     retries: int | None = None
     retry_delay: RetryDelay = None
-    retry_jitter_factor: Annotated[NonNegativeFloat, Field(allow_inf_nan=False)] | None = None
+    retry_jitter_factor: Annotated[FiniteFloat, AfterValidator(_check_jitter)] | None = None
 
     @model_validator(mode="after")
     def _fill_from_old_spelling(self) -> "TaskRunPolicy":

@@ -39,10 +39,10 @@ __all__ = [
     "WorkQueueStatus",
     "WorkQueueStatusDetail",
     "WorkQueueUpdate",
-    "check_queue_name",
     "WorkerFlowRunResponse",
     "WorkerResponse",
     "WorkerStatus",
+    "check_queue_name",
 ]
 
 

@@ -16,7 +16,9 @@ from sempre.server.errors import Unprocessable
 from sempre.server.filters.relations import Family, matching
 from sempre.server.scope import Scope
 
-__all__ = ["Part", "bounded", "count", "fetch", "first", "order", "page_of", "part_of", "value"]
+__all__ = ["FEW", "Part", "bounded", "count", "fetch", "figures", "first", "order", "page_of", "part_of", "value"]
+
+FEW = 50_000  # rows that are sooner found and sorted than waited for on the way through all there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +53,28 @@ def bounded(scope: Scope, asked: Limited) -> int:
 def order(sort: StrEnum, c: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """The order a sort stands for, over columns ``c``: ``NAME_ASC`` is by ``name``. Ties are broken by the id, the
     same way round, so that pages neither repeat nor skip a row and one index serves both directions."""
-    name, _, direction = sort.value.rpartition("_")
-    key = func.coalesce(c.start_time, c.expected_start_time) if name == "START_TIME" else c[name.lower()]
-    return (key.asc(), c.id.asc()) if direction == "ASC" else (key.desc(), c.id.desc())
+    columns = _keys(sort, c)
+    key = func.coalesce(*columns) if len(columns) > 1 else columns[0]
+    return (key.asc(), c.id.asc()) if sort.value.endswith("_ASC") else (key.desc(), c.id.desc())
+
+
+def _keys(sort: StrEnum, c: Any) -> list[ColumnElement[Any]]:
+    name = sort.value.rpartition("_")[0]
+    return [c.start_time, c.expected_start_time] if name == "START_TIME" else [c[name.lower()]]
 
 
 def first(table: Table, condition: ColumnElement[bool], sort: StrEnum, part: Part, *, few: bool = False) -> FromClause:
     """The ids of one part of a sorted list, to be joined with the table again.
 
     Ids, the keys of the sorts and the columns most filters look at are in one index: what is passed over on the way to
-    the part costs no visit to the table. ``few``: what matches is found by keys, then sorted; else Postgres may go
-    through everything in the order of the sort, hoping to meet enough of it soon.
+    the part costs no visit to the table. ``few``: what matches is found first, then sorted; else Postgres may go
+    through everything in the order of the sort, hoping to meet enough of it soon. It hopes in vain where what matches
+    lies together at the other end, as runs to come do.
     """
     if not few:
         return part.of(select(table.c.id).where(condition).order_by(*order(sort, table.c))).subquery("chosen")
-    found = select(table).where(condition).cte("found").prefix_with("MATERIALIZED")
+    columns = dict.fromkeys((table.c.id, *_keys(sort, table.c)))
+    found = select(*columns).where(condition).cte("found").prefix_with("MATERIALIZED")
     return part.of(select(found.c.id).order_by(*order(sort, found.c))).subquery("chosen")
 
 
@@ -75,9 +84,16 @@ async def fetch(db: Executor, query: ClauseElement) -> list[Record]:
     return await (db.fetch_planned if isinstance(db, Database) else db.fetch)(sql, *arguments)
 
 
+async def figures(db: Executor, query: ClauseElement) -> list[Record]:
+    """The rows of a composed query that counts or sums. What takes long to find may be some seconds old, and belongs
+    to all who ask the same."""
+    sql, arguments = compiled(query)
+    return await (db.fetch_figures if isinstance(db, Database) else db.fetch)(sql, *arguments)
+
+
 async def value(db: Executor, query: Select[Any]) -> Any:
-    """The one value of a composed query."""
-    return (await fetch(db, query))[0][0]
+    """The one figure of a composed query."""
+    return (await figures(db, query))[0][0]
 
 
 async def count(db: Executor, workspace_id: UUID, family: Family, asked: ListCall) -> int:

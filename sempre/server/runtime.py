@@ -1,9 +1,11 @@
-"""What an API process keeps running beside its requests: the event writer, the note of polls, the ends of the logs."""
+"""What an API process keeps running beside its requests: the event writer and the word that it is there, the note of
+polls, the ends of the logs."""
 
 from sempre.server.deployments.readiness import Readiness
 from sempre.server.events import stream as event_stream
 from sempre.server.events.writer import EventWriter
 from sempre.server.feed.tail import Tail
+from sempre.server.heartbeats.presence import Presence
 from sempre.server.logs import stream as log_stream
 from sempre.server.scope import Scope
 
@@ -12,11 +14,12 @@ __all__ = ["Runtime"]
 
 class Runtime:
     """``events`` takes client events in; ``event_tail`` and ``log_tail`` feed the streaming websockets; ``readiness``
-    notes what is polled."""
+    notes what is polled, ``presence`` that events are taken in."""
 
     def __init__(self, scope: Scope) -> None:
         self.readiness = Readiness(scope)
         self.events = EventWriter(scope.db, scope.doorbell, scope.settings.services.event_persister)
+        self.presence = Presence(scope, self.events)
         self.event_tail = Tail(
             scope.db, scope.doorbell, table="event", topic="events", encode=event_stream.encode_message
         )
@@ -24,10 +27,12 @@ class Runtime:
 
     async def start(self) -> None:
         self.events.start()
+        self.presence.start()
         self.readiness.start()
 
     async def stop(self) -> None:
         """Write what was taken in, then end the feeds."""
+        await self.presence.stop()
         await self.readiness.stop()
         await self.events.stop()
         await self.event_tail.stop()

@@ -77,7 +77,7 @@ def test_automations(reports: dict[str, Facts]) -> None:
     assert automations["changed"] == [True, "changed", "run-deployment"]
     assert (automations["threshold"], automations["expect"]) == (2, ["conformance.*"])
     assert automations["gone"] == "ValueError"
-    assert automations["metric"] == "PrefectHTTPStatusError", "nothing would ever fire it"
+    assert automations["metric"] == ["Metric", "successes", 0.5]
 
 
 def test_errors_become_the_exceptions_of_the_library(reports: dict[str, Facts]) -> None:

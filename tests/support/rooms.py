@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.datastructures import State
 
+from sempre.schemas import limits
 from sempre.server.app import create_app
 from sempre.server.scope import Scope
 from tests.support.database import Database
 from tests.support.scopes import open_scope
+
+Idle = tuple[FastAPI, limits.Limits]
+
+# Building an app and its validators takes longer than most tests: what no test uses serves the next one that wants the
+# same settings. An app knows nothing of its database; that is in its state, which every test gets anew.
+_idle: dict[frozenset[tuple[str, str]], list[Idle]] = defaultdict(list)
 
 
 class Rooms:
@@ -53,15 +62,24 @@ class Rooms:
         return [dict(row) for row in rows]
 
 
+@contextmanager
+def _lent_app(scope: Scope, env: Mapping[str, str]) -> Iterator[FastAPI]:
+    idle = _idle[frozenset(env.items())]
+    app, bounds = idle.pop() if idle else (create_app(scope.settings, services=False), limits.current())
+    limits.use(bounds)
+    app.state = State({"scope": scope})
+    yield app
+    idle.append((app, bounds))
+
+
 @asynccontextmanager
 async def open_rooms(database: Database, env: Mapping[str, str] | None = None) -> AsyncIterator[Rooms]:
     """One replica on ``database``."""
     async with open_scope(database, env) as scope:
-        app = create_app(scope.settings, services=False)
-        app.state.scope = scope
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://sempre.test") as http:
-            yield Rooms(app, scope, http)
+        with _lent_app(scope, env or {}) as app:
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://sempre.test") as http:
+                yield Rooms(app, scope, http)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class Oracle:
         self.windows: dict[str, dict[tuple[str, ...], Document]] = {leaf["id"]: {} for leaf in self.leaves}
         self.stored: dict[str, list[Document]] = {}
         self.next_run = {leaf["id"]: since for leaf in self.leaves if leaf["posture"] == "Proactive"}
-        self.last_time = 0
+        self.last_time = -1
         self.fired: list[Document] = []
 
     # --- events (9.2) ------------------------------------------------------------------------------------
@@ -62,9 +62,7 @@ class Oracle:
         if expected and key in windows:
             self._judge(leaf, key, now, wall, event)
 
-    def _judge(
-        self, leaf: Document, key: tuple[str, ...], now: int, wall: int, event: Document | None
-    ) -> None:
+    def _judge(self, leaf: Document, key: tuple[str, ...], now: int, wall: int, event: Document | None) -> None:
         windows = self.windows[leaf["id"]]
         window = windows[key]
         if now < window["start"]:
@@ -122,8 +120,12 @@ class Oracle:
             windows.setdefault((), {"start": as_of, "end": as_of + within, "count": 0, "last": None})
         for key in [key for key, window in windows.items() if window["count"] >= leaf["threshold"]]:
             del windows[key]
-        for key in sorted(windows, key=lambda key: windows[key]["start"]):
+        for key in sorted(windows, key=lambda key: (windows[key]["start"], key)):
             self._judge(leaf, key, as_of, wall, None)
+        if not leaf["for_each"] and not leaf["after"]:
+            # A decision of ours: where the reference would open the next window only a window later, it opens now, so
+            # that a trigger that counts everything together never looks away.
+            windows.setdefault((), {"start": as_of, "end": as_of + within, "count": 0, "last": None})
         ends = [window["end"] for window in windows.values() if as_of < window["end"] < as_of + within]
         self.next_run[leaf["id"]] = min(ends, default=as_of + within)
 

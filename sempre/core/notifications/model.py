@@ -1,10 +1,11 @@
-"""A message, and the HTTP request that carries it."""
+"""A message, and what carries it: an HTTP request or a mail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-__all__ = ["Message", "Outgoing", "Unusable"]
+__all__ = ["Mail", "Message", "Outgoing", "Security", "Unusable"]
 
 
 class Unusable(ValueError):
@@ -13,8 +14,11 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """``id`` is the same whenever the same message is sent again."""
+
     subject: str
     body: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +34,28 @@ class Outgoing:
     cookies: Mapping[str, str] | None = None
     auth: tuple[str, str] | None = None
     timeout: float = 10.0  # seconds
+    allow_private: bool = True
+
+
+class Security(StrEnum):
+    """How a connection to a mail server is protected: from its beginning (``tls``), after a greeting, or not."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail and the server that takes it. ``login`` is a user and a password."""
+
+    host: str
+    port: int
+    security: Security
+    sender: str
+    recipients: tuple[str, ...]
+    message: Message
+    login: tuple[str, str] | None = None
+    verify: bool = True
+    timeout: float = 30.0  # seconds
     allow_private: bool = True

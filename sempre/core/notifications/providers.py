@@ -7,23 +7,24 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sempre.core.notifications.model import Message, Outgoing, Unusable
+from sempre.core.notifications.model import Mail, Message, Outgoing, Security, Unusable
 
 __all__ = ["PROVIDERS", "requests_for"]
 
 Data = Mapping[str, Any]
-Provider = Callable[[Data, Message], list[Outgoing]]
+Provider = Callable[[Data, Message], list[Outgoing] | list[Mail]]
 
 _SEVERITY = {"info": "info", "success": "info", "warning": "warning", "failure": "critical"}
 _COLOUR = {"info": 0x3AA3E3, "success": 0x3AA337, "warning": 0xCACF29, "failure": 0xA32037}
 # What each service cuts or refuses beyond.
 _OPSGENIE_MESSAGE, _PAGERDUTY_SUMMARY, _DISCORD_DESCRIPTION, _SMS = 130, 1024, 4000, 1600
+_SMTP_PORTS = {Security.STARTTLS: 587, Security.TLS: 465, Security.NONE: 25}
 _CARD = "http://adaptivecards.io/schemas/adaptive-card.json"
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 
 
-def requests_for(slug: str, data: Data, message: Message) -> list[Outgoing]:
-    """The requests that deliver a message through a block. Raises Unusable."""
+def requests_for(slug: str, data: Data, message: Message) -> list[Outgoing] | list[Mail]:
+    """The requests, or mails, that deliver a message through a block. Raises Unusable."""
     return PROVIDERS[slug](data, message)
 
 
@@ -168,6 +169,28 @@ def sendgrid(data: Data, message: Message) -> list[Outgoing]:
     return [Outgoing("https://api.sendgrid.com/v3/mail/send", headers=headers, json=content)]
 
 
+def smtp(data: Data, message: Message) -> list[Mail]:
+    """A mail to all recipients, taken by the server that the block names."""
+    try:
+        security = Security(data.get("security") or Security.STARTTLS)
+        port = int(data.get("port") or _SMTP_PORTS[security])
+    except ValueError as error:
+        raise Unusable(str(error)) from error
+    user = data.get("username")
+    mail = Mail(
+        host=str(_needed(data, "host")),
+        port=port,
+        security=security,
+        sender=str(_needed(data, "sender")),
+        recipients=tuple(_texts(_needed(data, "recipients"))),
+        message=message,
+        login=(str(user), str(data.get("password") or "")) if user else None,
+        verify=bool(data.get("verify", True)),
+        allow_private=_private(data),
+    )
+    return [mail]
+
+
 def custom_webhook(data: Data, message: Message) -> list[Outgoing]:
     """Whatever the block says, with ``{{subject}}``, ``{{body}}``, ``{{name}}`` and its secrets filled in."""
     secrets = data.get("secrets") or {}
@@ -205,5 +228,6 @@ PROVIDERS: dict[str, Provider] = {
     "pager-duty-webhook": pager_duty,
     "sendgrid-email": sendgrid,
     "slack-webhook": slack,
+    "smtp-email": smtp,
     "twilio-sms": twilio,
 }

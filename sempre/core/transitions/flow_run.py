@@ -6,8 +6,9 @@ task run.
 """
 
 from dataclasses import replace
+from typing import Any
 
-from sempre.core.states import TERMINAL, StateType, has_persisted_result
+from sempre.core.states import TERMINAL, State, StateType
 from sempre.core.transitions.deployment_slots import (
     cancel_late,
     frees_slot,
@@ -78,7 +79,7 @@ def leave_terminal(context: FlowContext) -> Stop | None:
     old, new = context.current, context.proposal.type
     if new in (StateType.CANCELLING, StateType.PAUSED, StateType.CRASHED):
         return abort(f"Run is already in terminal state {old.type.value}.")
-    if old.type is StateType.COMPLETED and new in NON_TERMINAL and has_persisted_result(old):
+    if old.type is StateType.COMPLETED and new in NON_TERMINAL and _has_result_to_lose(old):
         return reject("Run is already COMPLETED.")
     loses_result = guard_result(context)
     if loses_result is not None:
@@ -99,8 +100,8 @@ def guard_result(context: FlowContext) -> Stop | None:
     if (
         old.type is StateType.COMPLETED
         and proposal.type is StateType.COMPLETED
-        and has_persisted_result(old)
-        and not _carries_result(proposal)
+        and _has_result_to_lose(old)
+        and not _describes_result(proposal.data)
     ):
         return reject(_OVERWRITES_RESULT)
     return None
@@ -230,6 +231,10 @@ def _after_pause(context: FlowContext, policy: FlowRunPolicy) -> FlowRunPolicy:
     return replace(policy, pause_keys=(*policy.pause_keys, context.pause_key))
 
 
-def _carries_result(proposal: Proposal) -> bool:
-    data = proposal.data
-    return data is not None and not (isinstance(data, dict) and data.get("type") == "unpersisted")
+def _has_result_to_lose(state: State) -> bool:
+    return bool(state.data) and _describes_result(state.data)
+
+
+def _describes_result(data: Any) -> bool:
+    """Results of flow runs are described by mappings; any other data is kept with its state but protects nothing."""
+    return isinstance(data, dict) and data.get("type") != "unpersisted"

@@ -49,7 +49,8 @@ def leave_terminal(context: TaskContext) -> Stop | None:
     old, new = context.current, context.proposal.type
     if new in (StateType.CANCELLING, StateType.PAUSED, StateType.CRASHED):
         return abort(f"Run is already {old.type.value}.")
-    if old.type is StateType.COMPLETED and has_persisted_result(old):
+    # An empty mapping describes no result; what is no mapping at all counts as one.
+    if old.type is StateType.COMPLETED and old.data != {} and has_persisted_result(old):
         return reject("This run is already completed.")
     if new in NON_TERMINAL:
         context.run_count = 0

@@ -12,7 +12,17 @@ from uuid import UUID
 
 from sempre.core.triggers.buckets import Step, expire, is_satisfied, observe
 from sempre.core.triggers.composites import advance
-from sempre.core.triggers.model import Automation, Bucket, Event, EventKey, EventTrigger, Firing, Key
+from sempre.core.triggers.metrics import Turn
+from sempre.core.triggers.model import (
+    Automation,
+    Bucket,
+    Event,
+    EventKey,
+    EventTrigger,
+    Firing,
+    Key,
+    MetricTrigger,
+)
 
 __all__ = ["BucketKey", "ChildKey", "Evaluation", "Reaction"]
 
@@ -31,7 +41,7 @@ class ChildKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """An automation has fired and owes its actions."""
+    """An automation has fired, or its firing has ended, and owes its actions."""
 
     automation: Automation
     firing: Firing
@@ -62,14 +72,19 @@ class Evaluation:
         is decided."""
         if not trigger.for_each:
             self._ensure(automation, trigger, as_of)
-        for key in [held.key for held in self._held(trigger)]:
-            bucket = self._bucket(trigger, key)
-            if bucket is None:
-                continue
+        for key, bucket in sorted(self._held(trigger), key=lambda held: (held[1].start, held[0])):
             step = Step(None) if is_satisfied(trigger, bucket) else expire(trigger, bucket, as_of)
             self._take(automation, trigger, key, step, at)
         if not trigger.for_each and not trigger.after:
             self._ensure(automation, trigger, as_of)
+
+    def turn(self, automation: Automation, trigger: MetricTrigger, turn: Turn, at: datetime) -> None:
+        """A metric trigger has begun to fire, or ceased to: of that only the automation's own trigger tells."""
+        if turn.firing:
+            self._fire(automation, trigger.id, at, event=None, value=turn.value)
+        elif automation.trigger is trigger:
+            firing = Firing(self.new_id(), trigger.id, self._next(at), value=turn.value, resolved=True)
+            self.reactions.append(Reaction(automation, firing))
 
     def changed_buckets(self) -> Iterator[tuple[Automation, BucketKey, Bucket | None]]:
         """What to write: a bucket as it is now, or ``None`` where one is to be deleted."""
@@ -87,8 +102,10 @@ class Evaluation:
         place = BucketKey(trigger.id, key)
         return self._buckets[place][1] if place in self._buckets else self.buckets.get(place)
 
-    def _held(self, trigger: EventTrigger) -> Iterator[BucketKey]:
-        yield from (key for key in dict.fromkeys((*self.buckets, *self._buckets)) if key.trigger_id == trigger.id)
+    def _held(self, trigger: EventTrigger) -> Iterator[tuple[Key, Bucket]]:
+        for place in dict.fromkeys((*self.buckets, *self._buckets)):
+            if place.trigger_id == trigger.id and (bucket := self._bucket(trigger, place.key)) is not None:
+                yield place.key, bucket
 
     def _ensure(self, automation: Automation, trigger: EventTrigger, as_of: datetime) -> None:
         """A trigger that counts everything together always watches."""
@@ -110,10 +127,9 @@ class Evaluation:
         event: EventKey | None,
         labels: Mapping[str, str] | None = None,
         firings: tuple[Firing, ...] = (),
+        value: float | None = None,
     ) -> None:
-        triggered = at if self.last_firing is None else max(at, self.last_firing + _INSTANT)
-        self.last_firing = triggered
-        firing = Firing(self.new_id(), trigger_id, triggered, labels or {}, event, firings)
+        firing = Firing(self.new_id(), trigger_id, self._next(at), labels or {}, event, firings, value)
         parent = automation.parents.get(trigger_id)
         if parent is None:
             self.reactions.append(Reaction(automation, firing))
@@ -128,6 +144,10 @@ class Evaluation:
             self._children[ChildKey(parent.id, child.id)] = (automation, result.kept.get(child.id))
         if result.fired_by is not None:
             self._fire(automation, parent.id, at, event=event, firings=result.fired_by)
+
+    def _next(self, at: datetime) -> datetime:
+        self.last_firing = at if self.last_firing is None else max(at, self.last_firing + _INSTANT)
+        return self.last_firing
 
     def _child(self, key: ChildKey) -> Firing | None:
         return self._children[key][1] if key in self._children else self.children.get(key)

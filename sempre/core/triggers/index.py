@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sempre.core.event_patterns import LabelSpec, is_negated
-from sempre.core.triggers.model import Automation, Event, EventTrigger
+from sempre.core.triggers.model import Automation, Event, EventTrigger, LeafTrigger, MetricTrigger
 
 __all__ = ["Candidate", "TriggerIndex"]
 
@@ -25,7 +25,7 @@ _LOG_WRITE = "prefect.log.write"
 
 class Candidate(NamedTuple):
     automation: Automation
-    trigger: EventTrigger
+    trigger: LeafTrigger
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class _ByName:
 
 
 class TriggerIndex:
-    """The event triggers of the automations of all workspaces."""
+    """The triggers that look at events, of the automations of all workspaces."""
 
     def __init__(self, automations: Iterable[Automation]) -> None:
         self.automations = {automation.id: automation for automation in automations}
@@ -67,11 +67,11 @@ class TriggerIndex:
         self._related: dict[tuple[UUID, str, str], _ByName] = defaultdict(_ByName)
         self._rest: dict[UUID, _ByName] = defaultdict(_ByName)
         for automation in self.automations.values():
-            for trigger in automation.event_triggers:
+            for trigger in automation.leaves:
                 self._file(Candidate(automation, trigger))
         self._names: dict[UUID, _ByName] = defaultdict(_ByName)
         for automation in self.automations.values():
-            for trigger in automation.event_triggers:
+            for trigger in automation.leaves:
                 self._names[automation.workspace_id].add(Candidate(automation, trigger))
         # Labels nobody asks for need not be looked up.
         self._primary_labels = frozenset(label for _, label, _ in self._primary)
@@ -79,13 +79,17 @@ class TriggerIndex:
 
     @cached_property
     def watched(self) -> Mapping[UUID, Candidate]:
-        """The proactive triggers, by id."""
+        """The triggers to look at between events, by id: proactive ones and metrics."""
         return {
             trigger.id: Candidate(automation, trigger)
             for automation in self.automations.values()
-            for trigger in automation.event_triggers
-            if trigger.proactive
+            for trigger in automation.leaves
+            if not isinstance(trigger, EventTrigger) or trigger.proactive
         }
+
+    @cached_property
+    def has_metrics(self) -> bool:
+        return any(isinstance(candidate.trigger, MetricTrigger) for candidate in self.watched.values())
 
     def wants(self, workspace_id: UUID, name: str) -> bool:
         """Whether any trigger asks for events of that name."""
@@ -106,19 +110,22 @@ class TriggerIndex:
         return [
             found[trigger.id]
             for automation in concerned.values()
-            for trigger in automation.event_triggers
+            for trigger in automation.leaves
             if trigger.id in found
         ]
 
     def _places(self, workspace_id: UUID, event: Event) -> Iterator[_ByName]:
-        for label in self._primary_labels:
+        few = self._primary_labels if len(self._primary_labels) < len(event.resource) else event.resource
+        for label in few:
             place = self._primary.get((workspace_id, label, event.resource.get(label, "")))
             if place is not None:
                 yield place
         if self._related_labels:
             for resource in event.related:
-                for label, value in resource.items():
-                    if label in self._related_labels and (place := self._related.get((workspace_id, label, value))):
+                few = self._related_labels if len(self._related_labels) < len(resource) else resource
+                for label in few:
+                    place = self._related.get((workspace_id, label, resource.get(label, "")))
+                    if place is not None:
                         yield place
         rest = self._rest.get(workspace_id)
         if rest is not None:
@@ -170,7 +177,7 @@ def _reacts_to_itself(candidate: Candidate, event: Event) -> bool:
     return event.resource.get(_ID) == own or not _asks_for_automations(candidate.trigger)
 
 
-def _asks_for_automations(trigger: EventTrigger) -> bool:
+def _asks_for_automations(trigger: LeafTrigger) -> bool:
     wanted = _patterns(trigger.match).get(_ID, [])
     names = (*trigger.expect, *trigger.after, *wanted)
     return any(pattern.startswith("prefect.automation.") for pattern in names)

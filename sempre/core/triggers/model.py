@@ -1,17 +1,18 @@
 """What triggers are made of: the events they look at, what they have counted, and what they say when they fire.
 
-Times are UTC. An automation has one trigger; a composite one has others below it, down to event triggers, which alone
-look at events.
+Times are UTC. An automation has one trigger; a composite one has others below it, down to event and metric triggers,
+which alone look at events.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 from sempre.core.event_patterns import LabelSpec, label_value, matches_any_event, matches_labels, matches_related
+from sempre.core.triggers.metrics import MetricQuery
 
 __all__ = [
     "Automation",
@@ -22,9 +23,13 @@ __all__ = [
     "EventTrigger",
     "Firing",
     "Key",
+    "LeafTrigger",
+    "MetricTrigger",
     "Trigger",
     "children_of",
 ]
+
+_DEFAULT = UUID(int=0)
 
 # The values of the labels a trigger counts apart by; empty for a trigger that counts everything together.
 Key = tuple[str, ...]
@@ -49,6 +54,7 @@ class Event:
     resource: Mapping[str, str]
     related: Sequence[Mapping[str, str]] = ()
     follows: UUID | None = None
+    workspace_id: UUID = _DEFAULT
 
     @property
     def key(self) -> EventKey:
@@ -73,6 +79,11 @@ class EventTrigger:
     threshold: int = 1
     within: timedelta = timedelta(0)
 
+    @property
+    def rhythm(self) -> timedelta:
+        """For how long a proactive trigger may be left alone."""
+        return self.within
+
     def opens_on(self, name: str) -> bool:
         """Whether an event of this name is one that the trigger waits for before it counts."""
         return matches_any_event(self.after, name)
@@ -92,6 +103,33 @@ class EventTrigger:
         return tuple(label_value(reference, event.resource, event.related) for reference in self.for_each)
 
 
+@dataclass(frozen=True)
+class MetricTrigger:
+    """Fires while what the flow runs that match are like stands on one side of a threshold for long enough."""
+
+    id: UUID
+    query: MetricQuery
+    match: LabelSpec = field(default_factory=dict)
+    match_related: tuple[LabelSpec, ...] = ()
+    after: ClassVar[frozenset[str]] = frozenset()
+    expect: ClassVar[frozenset[str]] = frozenset({"prefect.flow-run.*"})
+
+    @property
+    def rhythm(self) -> timedelta:
+        """From one value to the next."""
+        return self.query.slot
+
+    def concerns(self, event: Event) -> bool:
+        return (
+            matches_any_event(self.expect, event.name)
+            and matches_labels(self.match, event.resource)
+            and matches_related(self.match_related, event.related)
+        )
+
+
+LeafTrigger = EventTrigger | MetricTrigger
+
+
 @dataclass(frozen=True, slots=True)
 class CompositeTrigger:
     """Fires when ``needed`` of its children have, within ``within`` of each other; ``ordered``: all, in their order."""
@@ -103,7 +141,7 @@ class CompositeTrigger:
     within: timedelta | None = None
 
 
-Trigger = EventTrigger | CompositeTrigger
+Trigger = LeafTrigger | CompositeTrigger
 
 
 def children_of(trigger: Trigger) -> tuple[Trigger, ...]:
@@ -119,9 +157,13 @@ class Automation:
     trigger: Trigger
 
     @cached_property
+    def leaves(self) -> tuple[LeafTrigger, ...]:
+        """The triggers that look at events, in the order in which they are declared."""
+        return tuple(trigger for trigger in _all_below(self.trigger) if not isinstance(trigger, CompositeTrigger))
+
+    @cached_property
     def event_triggers(self) -> tuple[EventTrigger, ...]:
-        """The leaves, in the order in which they are declared."""
-        return tuple(trigger for trigger in _all_below(self.trigger) if isinstance(trigger, EventTrigger))
+        return tuple(trigger for trigger in self.leaves if isinstance(trigger, EventTrigger))
 
     @cached_property
     def parents(self) -> Mapping[UUID, CompositeTrigger]:
@@ -163,3 +205,5 @@ class Firing:
     labels: Mapping[str, str] = field(default_factory=dict)
     event: EventKey | None = None
     firings: tuple["Firing", ...] = ()  # of the children that made a composite trigger fire
+    value: float | None = None  # of the metric
+    resolved: bool = False  # it is the end of a firing instead

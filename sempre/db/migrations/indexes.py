@@ -5,13 +5,14 @@ left is taken up by the next upgrade. A finished index is kept, an invalid one i
 partitioned table it goes partition by partition, and the index counts as built once all of them have it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from alembic import op
 from sqlalchemy import text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from sempre.db.migrations import tell
 
 __all__ = ["Index", "build", "drop"]
 
@@ -32,7 +33,7 @@ def build(*indexes: Index) -> None:
     """Build those that are missing or invalid; the caller's transaction is committed before."""
     with op.get_context().autocommit_block():
         for number, index in enumerate(indexes, start=1):
-            _tell()(f"Building index {index.name} on {index.table} ({number} of {len(indexes)}).")
+            tell(f"Building index {index.name} on {index.table} ({number} of {len(indexes)}).")
             if _offline():
                 _run(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index.name} ON {index.table} {index.definition}")
             elif _is_partitioned(index.table):
@@ -55,7 +56,7 @@ def _build_one(index: Index) -> None:
     if valid:
         return
     if valid is False:
-        _tell()(f"Index {index.name} was left unfinished; building it again.")
+        tell(f"Index {index.name} was left unfinished; building it again.")
         _run(f"DROP INDEX CONCURRENTLY {index.name}")
     _run(f"CREATE INDEX CONCURRENTLY {index.name} ON {index.table} {index.definition}")
 
@@ -109,9 +110,3 @@ def _run(sql: str) -> None:
 
 def _offline() -> bool:
     return bool(op.get_context().as_sql)
-
-
-def _tell() -> Callable[[str], None]:
-    config = op.get_context().config
-    tell: Callable[[str], None] = (config.attributes if config else {}).get("tell", lambda sentence: None)
-    return tell

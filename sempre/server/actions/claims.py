@@ -4,40 +4,73 @@ A claim is a lease: who dies lets go of it by itself, and who finishes late, aft
 nothing. ``due`` is when a row may be claimed next, so that waiting, retrying and running are one thing.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sempre.db.pool import Executor, Record
 
-__all__ = ["CLAIM_SECONDS", "claim", "finish", "give_back", "retry", "seconds_until_due"]
+__all__ = ["CLAIM_SECONDS", "claim", "finish", "give_back", "renew", "retry", "seconds_until_due"]
 
 CLAIM_SECONDS = 60.0
 
-_CLAIM = """
-WITH claimed AS (
+_WAITING = "status IN ('ready', 'running')"
+_DUE = f"{_WAITING} AND due <= statement_timestamp()"
+
+_CLAIM = f"""
+WITH inner_ones AS (
+    SELECT id FROM automation_action WHERE {_DUE} AND NOT outside
+    ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED
+), outer_ones AS (
+    SELECT id FROM automation_action WHERE {_DUE} AND outside
+    ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED
+), claimed AS (
     UPDATE automation_action a SET
         status = 'running', claimed_by = $1, attempts = attempts + 1,
-        claimed_until = clock_timestamp() + make_interval(secs => $3),
-        due = clock_timestamp() + make_interval(secs => $3)
-    WHERE a.id IN (
-        SELECT id FROM automation_action
-        WHERE status IN ('ready', 'running') AND due <= clock_timestamp()
-        ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED
-    )
+        claimed_until = clock_timestamp() + make_interval(secs => $4),
+        due = clock_timestamp() + make_interval(secs => $4)
+    WHERE a.id IN (SELECT id FROM inner_ones UNION ALL SELECT id FROM outer_ones)
     RETURNING a.*
 )
-SELECT c.id, c.workspace_id, c.action_index, c.action, c.triggered_by, c.attempts,
+SELECT c.id, c.workspace_id, c.action_index, c.action, c.triggered_by, c.attempts, c.outside,
        f.automation, f.firing, f.event AS told
 FROM claimed c JOIN automation_firing f ON f.id = c.firing_id
 ORDER BY f.fired_at, c.firing_id, c.action_index
 """
 
+_NEXT = f"""
+SELECT extract(epoch FROM least(
+    (SELECT min(due) FROM automation_action WHERE {_WAITING} AND NOT outside AND $1::boolean),
+    (SELECT min(due) FROM automation_action WHERE {_WAITING} AND outside AND $2::boolean)
+) - clock_timestamp())::float
+"""
 
-async def claim(db: Executor, owner: UUID, limit: int) -> list[Record]:
-    """Claim actions that are due, with the firings that they come of."""
-    return await db.fetch(_CLAIM, owner, limit, CLAIM_SECONDS)
+
+async def claim(db: Executor, owner: UUID, *, inside: int, outside: int) -> list[Record]:
+    """Claim actions that are due, at most so many of those that reach the ``outside`` and of all others (``inside``),
+    with the firings that they come of.
+    """
+    if inside <= 0 and outside <= 0:
+        return []
+    return await db.fetch(_CLAIM, owner, max(0, inside), max(0, outside), CLAIM_SECONDS)
+
+
+async def renew(db: Executor, id: UUID, owner: UUID, attempts: int) -> bool:
+    """Begin the time of a claim anew. ``False``: it is no longer ours."""
+    renewed = await db.fetchval(
+        """
+        UPDATE automation_action SET
+            claimed_until = clock_timestamp() + make_interval(secs => $4),
+            due = clock_timestamp() + make_interval(secs => $4)
+        WHERE id = $1 AND claimed_by = $2 AND attempts = $3 AND status = 'running'
+        RETURNING true
+        """,
+        id,
+        owner,
+        attempts,
+        CLAIM_SECONDS,
+    )
+    return renewed is not None
 
 
 async def finish(tx: Executor, id: UUID, owner: UUID, attempts: int, *, failed: bool, outcome: dict[str, Any]) -> bool:
@@ -74,25 +107,23 @@ async def retry(db: Executor, id: UUID, owner: UUID, attempts: int, after: timed
     )
 
 
-async def give_back(db: Executor, owner: UUID, ids: Sequence[UUID]) -> None:
-    """Let go of actions that were not begun, as if they had not been claimed."""
+async def give_back(db: Executor, id: UUID, owner: UUID, attempts: int) -> None:
+    """Let go of an action that was not begun, as if it had not been claimed."""
     await db.execute(
         """
         UPDATE automation_action SET
             status = 'ready', claimed_by = NULL, claimed_until = NULL, due = clock_timestamp(), attempts = attempts - 1
-        WHERE id = ANY($2::uuid[]) AND claimed_by = $1 AND status = 'running'
+        WHERE id = $1 AND claimed_by = $2 AND attempts = $3 AND status = 'running'
         """,
+        id,
         owner,
-        sorted(ids),
+        attempts,
     )
 
 
-async def seconds_until_due(db: Executor) -> float | None:
-    """How long until the next action may be claimed; ``None``: there is none."""
-    seconds = await db.fetchval(
-        """
-        SELECT extract(epoch FROM min(due) - clock_timestamp())::float FROM automation_action
-        WHERE status IN ('ready', 'running')
-        """
-    )
+async def seconds_until_due(db: Executor, *, inside: bool, outside: bool) -> float | None:
+    """How long until the next action may be claimed, of those that reach the ``outside`` or of all others
+    (``inside``) or of both; ``None``: there is none.
+    """
+    seconds = await db.fetchval(_NEXT, inside, outside)
     return None if seconds is None else max(0.0, float(seconds))

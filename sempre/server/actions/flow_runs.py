@@ -17,6 +17,7 @@ from sempre.server.orchestration import Outcome
 
 __all__ = ["cancel", "change_state", "delete", "resume_run", "suspend"]
 
+# States are stamped with the invocation's id, by which a repeated attempt knows what the first one made.
 _SUSPENDED_FOR = timedelta(hours=1)
 # What a repeated attempt is told of the state that the first one made.
 _MADE_ALREADY = "This run has already made this state transition."
@@ -46,7 +47,9 @@ async def change_state(invocation: Invocation) -> None:
 
 async def resume_run(invocation: Invocation) -> None:
     run = _target(invocation)
-    outcome = await resume(invocation.scope, run, {})
+    if await _was_made(invocation, run):
+        return
+    outcome = await resume(invocation.scope, run, {}, transition_id=invocation.id)
     _check(outcome, "Failed to resume flow run")
 
 
@@ -73,13 +76,30 @@ async def _propose(
     *,
     force: bool = False,
 ) -> None:
-    # The invocation's id makes a repeated attempt find the state that the first one made.
     stamped = replace(details or StateDetails(), transition_id=invocation.id)
     proposal = Proposal(type, name, message, details=stamped)
     policy = Policy.FORCED if force else Policy.CORE
     run = _target(invocation)
+    if await _was_made(invocation, run):
+        return
     outcome = await set_flow_run_state(invocation.scope, run, proposal, policy)
     _check(outcome, "Failed to set state")
+
+
+async def _was_made(invocation: Invocation, run: UUID) -> bool:
+    """Whether an earlier attempt, which did not live to tell of it, made the state. The run may have gone on since."""
+    if invocation.attempts == 1:
+        return False
+    made = await invocation.scope.db.fetchval(
+        """
+        SELECT true FROM flow_run_state
+        WHERE flow_run_id = $1 AND workspace_id = $2 AND details->>'transition_id' = $3 LIMIT 1
+        """,
+        run,
+        invocation.scope.workspace_id,
+        str(invocation.id),
+    )
+    return made is not None
 
 
 def _check(outcome: Outcome, failure: str) -> None:

@@ -1,11 +1,12 @@
 """Actions that reach the outside: notifications and webhooks, through blocks that hold the address and the secrets."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import httpx
 
-from sempre.core.notifications import PROVIDERS, Message, Outgoing, Unusable, requests_for
+from sempre.core.notifications import PROVIDERS, Mail, Message, Outgoing, Unusable, requests_for
 from sempre.schemas.actions import CallWebhook, SendNotification
 from sempre.server.actions.invocation import ActionFailed, Invocation
 from sempre.server.actions.rendering import rendered_texts
@@ -14,6 +15,7 @@ from sempre.server.errors import NotFound
 from sempre.server.events.emit import ServerEvent, emit, named, resource
 from sempre.server.outbound.addresses import PrivateAddress
 from sempre.server.outbound.http import Answer, send
+from sempre.server.outbound.mail import Refused, send_mail
 
 __all__ = ["call_webhook", "notify"]
 
@@ -44,7 +46,7 @@ async def call_webhook(invocation: Invocation) -> None:
         answer = await send(
             request,
             timeout=_WEBHOOK_SECONDS,
-            allow_private=bool(data.get("allow_private_urls", True)),
+            allow_private=bool(data.get("allow_private_urls", True)) and _may_be_private(invocation),
             verify=bool(data.get("verify", True)),
         )
     except (httpx.HTTPError, httpx.InvalidURL, PrivateAddress, OSError) as error:
@@ -79,12 +81,15 @@ async def notify(invocation: Invocation) -> None:
         raise ActionFailed(f"The notification block was invalid: messages are not delivered to {slug!r} blocks")
     texts = await rendered_texts(invocation, {"subject": action.subject, "body": action.body})
     try:
-        outgoing = requests_for(slug, document["data"], Message(texts["subject"], texts["body"]))
-        requests = [(one, _request(one)) for one in outgoing]
+        message = Message(texts["subject"], texts["body"], str(invocation.id))
+        deliveries = [
+            _delivery(one, may_be_private=_may_be_private(invocation))
+            for one in requests_for(slug, document["data"], message)
+        ]
     except (Unusable, httpx.InvalidURL, TypeError, ValueError) as error:
         raise ActionFailed(f"The notification block was invalid: {error}") from error
-    for number, (one, request) in enumerate(requests):
-        await _deliver(invocation, one, request, is_first=number == 0)
+    for number, delivery in enumerate(deliveries):
+        await _deliver(invocation, delivery, is_first=number == 0)
 
 
 def _request(outgoing: Outgoing) -> httpx.Request:
@@ -102,20 +107,63 @@ def _request(outgoing: Outgoing) -> httpx.Request:
     return request
 
 
-async def _deliver(invocation: Invocation, outgoing: Outgoing, request: httpx.Request, *, is_first: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Request:
+    outgoing: Outgoing
+    request: httpx.Request
+
+    async def problem(self) -> tuple[str, bool] | None:
+        """What went wrong, and whether it may pass. Raises PrivateAddress, httpx.HTTPError, OSError."""
+        answer = await send(self.request, timeout=self.outgoing.timeout, allow_private=self.outgoing.allow_private)
+        if 200 <= answer.status_code < 300:
+            return None
+        return f"{self.host} answered {answer.status_code}: {answer.text[:_LONGEST_TOLD]}", _may_pass(answer)
+
+    @property
+    def host(self) -> str:
+        return self.request.url.host
+
+
+@dataclass(frozen=True, slots=True)
+class _Mailing:
+    mail: Mail
+
+    async def problem(self) -> tuple[str, bool] | None:
+        """What went wrong, and whether it may pass. Raises PrivateAddress, OSError."""
+        try:
+            await send_mail(self.mail)
+        except Refused as refusal:
+            return f"{self.host} answered: {str(refusal)[:_LONGEST_TOLD]}", refusal.may_pass
+        except ValueError as error:  # an address that is none
+            return str(error), False
+        return None
+
+    @property
+    def host(self) -> str:
+        return self.mail.host
+
+
+def _delivery(one: Outgoing | Mail, *, may_be_private: bool) -> "_Request | _Mailing":
+    bounded = replace(one, allow_private=one.allow_private and may_be_private)
+    return _Mailing(bounded) if isinstance(bounded, Mail) else _Request(bounded, _request(bounded))
+
+
+def _may_be_private(invocation: Invocation) -> bool:
+    """Whether this server lets its users' messages into private networks at all."""
+    return invocation.scope.settings.services.triggers.allow_private_urls
+
+
+async def _deliver(invocation: Invocation, delivery: _Request | _Mailing, *, is_first: bool) -> None:
     """What may pass is tried again, as long as nobody has got the message yet."""
     try:
-        answer = await send(request, timeout=outgoing.timeout, allow_private=outgoing.allow_private)
+        wrong = await delivery.problem()
     except (PrivateAddress, httpx.UnsupportedProtocol) as error:
-        raise _failed(str(error)) from error
+        wrong = str(error), False
     except (httpx.HTTPError, OSError) as error:
-        problem = f"{request.url.host}: {type(error).__name__}: {error}"
-        may_pass = True
-    else:
-        if 200 <= answer.status_code < 300:
-            return
-        problem = f"{request.url.host} answered {answer.status_code}: {answer.text[:_LONGEST_TOLD]}"
-        may_pass = _may_pass(answer)
+        wrong = f"{delivery.host}: {type(error).__name__}: {error}", True
+    if wrong is None:
+        return
+    problem, may_pass = wrong
     if may_pass and is_first and not invocation.is_last:
         raise _Undelivered(problem)
     raise _failed(problem)

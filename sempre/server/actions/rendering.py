@@ -1,16 +1,30 @@
 """Rendering the templates of an action, off the event loop: what users write may take its time."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from sempre.core.hydration import KIND, HydrationError, hydrate_rendering
-from sempre.core.templates import RenderError, render, render_value
+from sempre.core.templates import Budget, RenderError, render, render_value
 from sempre.server.actions.context import context_of
 from sempre.server.actions.filters import filters_for, ui_of
 from sempre.server.actions.invocation import ActionFailed, Invocation
 
 __all__ = ["rendered_parameters", "rendered_texts"]
+
+T = TypeVar("T")
+
+# Templates take steps that are counted, so that every thread is free again some time; nobody waits longer than this.
+_LONGEST_SECONDS = 10.0
+_TOO_SLOW = f"rendering takes longer than {_LONGEST_SECONDS:g} s"
+_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="template")
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    """Raises TimeoutError."""
+    async with asyncio.timeout(_LONGEST_SECONDS):
+        return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
 async def rendered_texts(invocation: Invocation, texts: Mapping[str, str]) -> dict[str, str]:
@@ -21,10 +35,13 @@ async def rendered_texts(invocation: Invocation, texts: Mapping[str, str]) -> di
     filters = filters_for(ui_of(invocation.scope.settings))
 
     def work() -> dict[str, str]:
-        return {name: render(text, context, filters) for name, text in texts.items()}
+        budget = Budget()
+        return {name: render(text, context, filters, budget) for name, text in texts.items()}
 
     try:
-        return await asyncio.to_thread(work)
+        return await _aside(work)
+    except TimeoutError as error:
+        raise ActionFailed(f"Template rendering failed: {_TOO_SLOW!r}", template_error=_TOO_SLOW) from error
     except RenderError as error:
         raise ActionFailed(
             f"Template rendering failed: {error.cause!r}", template_error=str(error.cause), template_source=error.source
@@ -43,12 +60,15 @@ async def rendered_parameters(invocation: Invocation, parameters: dict[str, Any]
     filters = filters_for(ui_of(invocation.scope.settings))
 
     def work() -> Any:
+        budget = Budget()
         return hydrate_rendering(
-            parameters, context.get("variables") or {}, lambda text: render_value(text, context, filters)
+            parameters, context.get("variables") or {}, lambda text: render_value(text, context, filters, budget)
         )
 
     try:
-        value = await asyncio.to_thread(work)
+        value = await _aside(work)
+    except TimeoutError as error:
+        raise ActionFailed(f"Unable to create flow run from deployment: {_TOO_SLOW!r}") from error
     except (HydrationError, RenderError) as error:
         raise ActionFailed(f"Unable to create flow run from deployment: {error!r}") from error
     return value if isinstance(value, dict) else {}

@@ -6,12 +6,11 @@ from uuid import UUID
 
 from sempre.db.pool import Executor
 from sempre.schemas.actions import Action, RunDeployment
-from sempre.schemas.triggers import EventTrigger, MetricTrigger, Trigger
 from sempre.server.errors import NotFound, Unprocessable
 from sempre.server.scope import Scope
 from sempre.server.work_pools.job_variables import check_job_variables
 
-__all__ = ["check_actions", "check_trigger", "deployments_run"]
+__all__ = ["check_actions", "deployments_run"]
 
 _PREFIX = "Error creating automation"
 
@@ -24,15 +23,6 @@ def deployments_run(*action_lists: list[Action]) -> list[str]:
         for action in actions
         if isinstance(action, RunDeployment) and action.source == "selected"
     ]
-
-
-def check_trigger(trigger: Trigger) -> None:
-    """Raises Unprocessable for triggers on metrics, on any level: nothing would ever fire them."""
-    if isinstance(trigger, MetricTrigger):
-        raise Unprocessable("Metric triggers are not supported.")
-    if not isinstance(trigger, EventTrigger):
-        for child in trigger.triggers:
-            check_trigger(child)
 
 
 async def check_actions(scope: Scope, actions: Iterable[Action], *, empty_too: bool) -> None:

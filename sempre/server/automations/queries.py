@@ -14,6 +14,7 @@ from sempre.server import lists
 from sempre.server.filters.relations import AUTOMATIONS, matching
 from sempre.server.ids import new_id
 from sempre.server.lists import Part
+from sempre.server.triggers.definitions import CONSUMER, SHARDS
 
 __all__ = [
     "FIELDS",
@@ -35,9 +36,19 @@ _COLUMNS = ", ".join((*FIELDS, "id", "created", "updated"))
 
 
 async def create(db: Executor, workspace_id: UUID, values: dict[str, Any]) -> Record:
-    """Insert an automation; ``values`` has all of ``FIELDS``."""
+    """Insert an automation; ``values`` has all of ``FIELDS``.
+
+    Whoever is to evaluate automations may not have started once yet: its place in the log is where the first of them
+    was made.
+    """
     row = await db.fetchrow(
         f"""
+        WITH place AS (
+            INSERT INTO event_consumer (name, shard, position)
+            SELECT '{CONSUMER}', shard, coalesce((SELECT max(seq) FROM event), 0)
+            FROM generate_series(0, {SHARDS} - 1) AS shard
+            ON CONFLICT DO NOTHING
+        )
         INSERT INTO automation (id, workspace_id, {", ".join(FIELDS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         RETURNING {_COLUMNS}
         """,

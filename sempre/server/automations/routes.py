@@ -20,9 +20,10 @@ from sempre.schemas.lists import AutomationFilters, AutomationList
 from sempre.schemas.triggers import with_new_ids
 from sempre.server import lists
 from sempre.server.automations import queries
-from sempre.server.automations.checks import check_actions, check_trigger, deployments_run
+from sempre.server.automations.checks import check_actions, deployments_run
+from sempre.server.automations.events import automation_event
 from sempre.server.errors import Conflict, ObjectNotFound
-from sempre.server.events.emit import ServerEvent, emit, resource
+from sempre.server.events.emit import emit
 from sempre.server.filters.relations import AUTOMATIONS
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
@@ -43,7 +44,6 @@ _ACTION_FIELDS = ("actions", "actions_on_trigger", "actions_on_resolve")
 @router.post("/", status_code=201, response_model=Automation)
 async def create_automation(scope: ScopeDep, automation: AutomationCreate) -> Response:
     """Create an automation; its triggers get ids of their own."""
-    check_trigger(automation.trigger)
     await check_actions(scope, _actions(automation), empty_too=False)
     values = _stored(automation, queries.FIELDS)
     async with scope.db.transaction() as transaction:
@@ -52,7 +52,7 @@ async def create_automation(scope: ScopeDep, automation: AutomationCreate) -> Re
         if automation.owner_resource:
             await queries.relate(transaction, scope.workspace_id, id, [automation.owner_resource], owned=True)
         await queries.relate(transaction, scope.workspace_id, id, _deployments(automation), owned=False)
-        await emit(transaction, scope.workspace_id, _event("created", created))
+        await emit(transaction, scope.workspace_id, automation_event("created", created))
     _ring(scope)
     return JSON(dict(created), 201)
 
@@ -63,7 +63,6 @@ async def update_automation(scope: ScopeDep, id: UUID, automation: AutomationUpd
     before = await queries.find(scope.db, scope.workspace_id, id)
     if before is None:
         raise ObjectNotFound(_NOT_FOUND)
-    check_trigger(automation.trigger)
     await check_actions(scope, _actions(automation), empty_too=True)
     changes = _stored(automation, (name for name in queries.FIELDS if name in automation.model_fields_set))
     async with scope.db.transaction() as transaction:
@@ -75,7 +74,7 @@ async def update_automation(scope: ScopeDep, id: UUID, automation: AutomationUpd
         related = deployments_run(*(_ACTIONS.validate_python(updated[name]) for name in _ACTION_FIELDS))
         await queries.unrelate_others(transaction, scope.workspace_id, id, related)
         await queries.relate(transaction, scope.workspace_id, id, related, owned=False)
-        await emit(transaction, scope.workspace_id, _event("updated", updated))
+        await emit(transaction, scope.workspace_id, automation_event("updated", updated))
     _ring(scope)
     return no_content()
 
@@ -94,7 +93,7 @@ async def patch_automation(scope: ScopeDep, id: UUID, automation: AutomationPart
                 transaction, scope.workspace_id, id, changes, unchanged_since=current["updated"]
             )
             if updated is not None:
-                await emit(transaction, scope.workspace_id, _event("updated", updated))
+                await emit(transaction, scope.workspace_id, automation_event("updated", updated))
         if updated is not None:
             _ring(scope)
             return no_content()
@@ -124,7 +123,7 @@ async def delete_automation(scope: ScopeDep, id: UUID) -> Response:
         if deleted is None:
             raise ObjectNotFound(_NOT_FOUND)
         await forget(transaction, id, ids_below(deleted["trigger"]))
-        await emit(transaction, scope.workspace_id, _event("deleted", deleted))
+        await emit(transaction, scope.workspace_id, automation_event("deleted", deleted))
     _ring(scope)
     return no_content()
 
@@ -182,11 +181,3 @@ def _stored(automation: AutomationCreate | AutomationUpdate, names: Any) -> dict
 
 def _ring(scope: Scope) -> None:
     scope.doorbell.ring("events", "automations")
-
-
-def _event(change: str, automation: Record) -> ServerEvent:
-    return ServerEvent(
-        event=f"prefect.automation.{change}",
-        resource=resource("automation", automation["id"], automation["name"]),
-        payload=dict(automation),
-    )

@@ -13,7 +13,7 @@ from sempre.server.deployments import queries
 from sempre.server.deployments.placeholders import hydrated
 from sempre.server.deployments.references import check_limit, look_up
 from sempre.server.deployments.schedule_plan import plan_update
-from sempre.server.deployments.writing import Change, settle
+from sempre.server.deployments.writing import Change, settle, stored_schema
 from sempre.server.errors import INTEGRITY, BadRequest, Conflict, NotFound, Unprocessable
 from sempre.server.scope import Scope
 from sempre.server.work_pools.lookup import pool_not_found
@@ -49,6 +49,8 @@ async def _change(scope: Scope, before: Record, body: DeploymentUpdate) -> Chang
     if body.work_pool_name:
         await _check_job_variables(scope, body.work_pool_name, body.job_variables or {})
     columns = {name: sent[name] for name in _PLAIN if name in sent}
+    if "parameter_openapi_schema" in columns:
+        columns["parameter_openapi_schema"] = stored_schema(columns["parameter_openapi_schema"])
     if "parameters" in sent:
         columns["parameters"] = await _parameters(scope, body.parameters)
     _check_parameters(before, columns)

@@ -73,12 +73,14 @@ async def choose_queue(
 ) -> dict[str, Any]:
     """The queue columns these names stand for; none if neither is given. A queue that is missing is made.
 
+    The name is kept only where it was given: it stays when the queue is gone, and is what polls show.
+
     A queue without a pool is one of the pool that older clients know. Raises NotFound for an unknown pool.
     """
     if pool_name and queue_name:
         id, name = await ensure_queue(transaction, workspace_id, pool_name, queue_name)
     elif pool_name:
-        id, name = await _default_queue(transaction, workspace_id, pool_name)
+        id, name = await _default_queue(transaction, workspace_id, pool_name), None
     elif queue_name:
         id, name = await ensure_agent_queue(transaction, workspace_id, queue_name)
     else:
@@ -86,15 +88,15 @@ async def choose_queue(
     return {"work_queue_id": id, "work_queue_name": name}
 
 
-async def _default_queue(db: Executor, workspace_id: UUID, pool_name: str) -> tuple[UUID, str]:
-    row = await db.fetchrow(
+async def _default_queue(db: Executor, workspace_id: UUID, pool_name: str) -> UUID:
+    id: UUID | None = await db.fetchval(
         """
-        SELECT q.id, q.name FROM work_pool p JOIN work_queue q ON q.id = p.default_queue_id
+        SELECT q.id FROM work_pool p JOIN work_queue q ON q.id = p.default_queue_id
         WHERE p.workspace_id = $1 AND p.name = $2
         """,
         workspace_id,
         pool_name,
     )
-    if row is None:
+    if id is None:
         raise pool_not_found(pool_name)
-    return row["id"], row["name"]
+    return id

@@ -155,7 +155,7 @@ async def _parameters(scope: Scope, deployment: Record, body: DeploymentFlowRunC
 async def _queue(scope: Scope, deployment: Record, name: str | None) -> tuple[UUID | None, str | None]:
     """The deployment's queue, or the named one of its pool, made if it is missing."""
     if not name or name == deployment["queue_name"]:
-        return deployment["work_queue_id"], deployment["queue_name"] or deployment["work_queue_name"]
+        return deployment["work_queue_id"], name or deployment["work_queue_name"]
     if deployment["work_pool_name"] is None:
         raise _Refused(
             BadRequest(

@@ -8,7 +8,7 @@ from sempre.schemas.deployments import DeploymentCreate
 from sempre.server.deployments import queries
 from sempre.server.deployments.references import check_blocks, check_limit, check_pool, look_up
 from sempre.server.deployments.schedule_plan import SchedulePlan, new_schedule
-from sempre.server.deployments.writing import Change, settle
+from sempre.server.deployments.writing import Change, settle, stored_schema
 from sempre.server.errors import INTEGRITY, Conflict
 from sempre.server.scope import Scope
 from sempre.server.work_pools.creation import AGENT_POOL
@@ -66,8 +66,7 @@ def _change(
     columns["parameters"] = body.parameters
     columns["labels"] = {**flow_labels, "prefect.flow.id": str(body.flow_id), **(body.labels or {})}
     if "parameter_openapi_schema" in sent:
-        schema = body.parameter_openapi_schema
-        columns["parameter_openapi_schema"] = {"type": "object", "properties": {}} if schema == {} else schema
+        columns["parameter_openapi_schema"] = stored_schema(body.parameter_openapi_schema)
     if "concurrency_options" in sent:
         options = body.concurrency_options
         columns["concurrency_options"] = options.model_dump(mode="json") if options else None

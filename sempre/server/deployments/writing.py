@@ -19,7 +19,12 @@ from sempre.server.flow_runs.deletion import delete_scheduled
 from sempre.server.orchestration import MAX_ATTEMPTS, gave_up
 from sempre.server.scope import Scope
 
-__all__ = ["Change", "settle"]
+__all__ = ["Change", "settle", "stored_schema"]
+
+
+def stored_schema(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A schema of parameters as it is kept: one that says nothing is spelled out."""
+    return {"type": "object", "properties": {}} if schema == {} else schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from sempre.server.feed.doorbell import Doorbell
 from sempre.server.feed.reading import UNBOUNDED_HOLE, rows_after
 from sempre.server.ids import new_id
 
-__all__ = ["Consumer", "Handler", "Rejected", "Work"]
+__all__ = ["Consumer", "Handler", "Rejected", "Work", "pass_over", "take_share"]
 
 log = logging.getLogger("sempre.events")
 
@@ -110,6 +110,33 @@ WHERE name = $1 AND shard = $2 AND fence = $5
 RETURNING fence
 """
 
+# From the process that holds most shards of a consumer, if it holds at least two more than this one.
+_TAKE_SHARE = """
+WITH held AS (
+    SELECT owner, count(*) AS shards, min(shard) AS shard FROM event_consumer
+    WHERE name = $1 AND lease_until > clock_timestamp() GROUP BY owner
+), victim AS MATERIALIZED (
+    SELECT owner, shard FROM held
+    WHERE owner <> $2 AND shards >= 2 + coalesce((SELECT shards FROM held WHERE owner = $2), 0)
+    ORDER BY shards DESC, owner LIMIT 1
+)
+UPDATE event_consumer c SET
+    fence = fence + 1, owner = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+FROM victim WHERE c.name = $1 AND c.shard = victim.shard AND c.owner = victim.owner
+RETURNING c.shard
+"""
+
+# What nobody cares for is passed over: up to where the log ended when that was still to be found out.
+_ENDS = """
+SELECT shard, fence, (SELECT coalesce(max(seq), 0) FROM event) AS number FROM event_consumer
+WHERE name = $1
+"""
+_PASS = """
+UPDATE event_consumer c SET position = p.number, holes = '[]', fence = c.fence + 1, updated = clock_timestamp()
+FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS p(shard, fence, number)
+WHERE c.name = $1 AND c.shard = p.shard AND c.fence = p.fence AND c.position < p.number
+"""
+
 _STAND = "SELECT fence, state FROM event_consumer WHERE name = $1 AND shard = $2"
 
 _STAY = """
@@ -148,9 +175,11 @@ class Consumer:
     owner: UUID = field(default_factory=lambda: _OWNER)
     state: Any = None
     held: bool = False  # whether it was this process's turn when last asked
+    moving_to: Cursor = field(default_factory=Cursor)  # once the events that the handler was given are handled
     _limit: int = 0
     _known: bool = False
     _ahead: "_Ahead | None" = None
+    _overtaken: bool = False  # another process has moved the cursor since this one took the lease
 
     async def run_for(self, seconds: float) -> int:
         """Work for ``seconds``: through what there is, then whenever the doorbell rings. Returns the events handled.
@@ -170,11 +199,16 @@ class Consumer:
                     news.clear()
                     done, idle = await self.step()
                     handled += done
+                    if self._overtaken and not await self._hold_lease():
+                        self.held = False
+                        await asyncio.sleep(left)
+                        return handled
                     if idle:
+                        looked = loop.time()
                         await _wait(news, left)
                         # Under a steady trickle the bell rings every few milliseconds; a batch a moment later costs
-                        # the same and does more.
-                        await asyncio.sleep(_GATHER_SECONDS)
+                        # the same and does more. What comes after some rest is looked at at once.
+                        await asyncio.sleep(max(0.0, _GATHER_SECONDS - (loop.time() - looked)))
                 await self._write_down()
             except asyncio.CancelledError:
                 await asyncio.shield(self._give_up_lease())
@@ -194,7 +228,7 @@ class Consumer:
     async def apart(self, handler: Callable[[], Awaitable[Work]]) -> bool:
         """Commit work that comes of no event, as fenced as any other. ``False``: another process was faster."""
         await self._write_down()
-        await self._exist()
+        await self.exist()
         stand = await self.db.fetchrow(_STAND, self.name, self.shard)
         if stand is None:
             return False
@@ -215,6 +249,7 @@ class Consumer:
         """One batch: ``(events handled, nothing was left to read)``. Raises DatabaseUnavailable."""
         limit = self._limit or self.batch_size
         batch = await self._read(limit)
+        self.moving_to = batch.moved
         try:
             work = await self.handler(batch.events) if batch.events else Work()
             moved = await self._commit(batch, work)
@@ -247,7 +282,7 @@ class Consumer:
         await self._commit(batch, Work(rejected=[Rejected(event["seq"], repr(error))]))
 
     async def _read(self, limit: int) -> "_Batch":
-        await self._exist()
+        await self.exist()
         ahead = self._ahead
         at = to_json(ahead.cursor) if ahead else {"position": None, "holes": None}
         rows = await self.db.fetch(
@@ -259,6 +294,7 @@ class Consumer:
         first = rows[0]
         if ahead is not None and first["fence"] != ahead.fence:
             self._ahead = None  # another process went on from where we last wrote
+            self._overtaken = True
             return await self._read(limit)
         self.state = first["state"] if ahead is None or ahead.state is None else ahead.state
         cursor = from_json({"position": first["position"], "holes": first["holes"]})
@@ -283,6 +319,7 @@ class Consumer:
         async with self.db.transaction() as tx:
             if await tx.fetchval(_MOVE, self.name, self.shard, at["position"], at["holes"], fence, state) is None:
                 self._ahead = None
+                self._overtaken = True
                 return False
             if work.write is not None:
                 await work.write(tx)
@@ -298,7 +335,8 @@ class Consumer:
         if (ahead := self._ahead) is not None:
             await self._move(ahead.cursor, ahead.fence, ahead.state, Work())
 
-    async def _exist(self) -> None:
+    async def exist(self) -> None:
+        """Have a place in the log, from which on events are seen."""
         if not self._known:
             await self.db.execute(_CREATE, self.name, self.shard, self.from_now)
             self._known = True
@@ -307,9 +345,10 @@ class Consumer:
         await tx.execute(_BURY, self.name, [dead.seq for dead in rejected], [dead.error for dead in rejected])
 
     async def _hold_lease(self) -> bool:
+        self._overtaken = False
         if not self.leased:
             return True
-        await self._exist()
+        await self.exist()
         return await self.db.fetchval(_TAKE_LEASE, self.name, self.shard, self.owner, LEASE_SECONDS) is not None
 
     async def _give_up_lease(self) -> None:
@@ -317,6 +356,23 @@ class Consumer:
             return
         with contextlib.suppress(DatabaseUnavailable):
             await self.db.execute(_GIVE_UP_LEASE, self.name, self.shard, self.owner)
+
+
+async def take_share(db: Executor, name: str, owner: UUID = _OWNER) -> bool:
+    """Take one shard of a consumer over from a process that has far more of them. Whoever had it notices at its next
+    commit. Call it now and then: the shards spread evenly, one at a time."""
+    return await db.fetchval(_TAKE_SHARE, name, owner, LEASE_SECONDS) is not None
+
+
+async def pass_over(db: Executor, name: str, idle: Callable[[], Awaitable[Sequence[int]]]) -> Sequence[int]:
+    """Have shards that nothing will come of go to the end of the log without reading it. ``idle`` finds out which those
+    are, and is asked after the end has been looked up. Returns them."""
+    ends = {row["shard"]: row for row in await db.fetch(_ENDS, name)}
+    shards = await idle()
+    known = [ends[shard] for shard in sorted(shards) if shard in ends]
+    if known:
+        await db.execute(_PASS, name, *([row[part] for row in known] for part in ("shard", "fence", "number")))
+    return shards
 
 
 @dataclass(frozen=True, slots=True)

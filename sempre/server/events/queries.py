@@ -3,14 +3,14 @@
 import base64
 import binascii
 import dataclasses
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, TIMESTAMP, aggregate_order_by
 
 from sempre.db.pool import Executor, Record
 from sempre.db.tables import event
@@ -35,6 +35,7 @@ __all__ = [
 
 _WIRE = ("occurred", "event", "resource", "related", "payload", "id", "follows", "received")
 _COLUMNS = [event.c[name] for name in _WIRE]
+_FEW = 5000  # events that are sooner found by their index and sorted than met among all others of the time
 
 
 def event_to_wire(row: Any) -> dict[str, Any]:
@@ -97,7 +98,8 @@ async def read_page(db: Executor, workspace_id: UUID, wanted: EventList | Token)
     limit = wanted.page_size if isinstance(wanted, Token) else wanted.limit
     offset = token.offset if token else 0
     total = token.count if token else await _total(db, workspace_id, filter)
-    query = _page(filter, workspace_id, token.after if token else None, offset).limit(limit)
+    after = token.after if token else None
+    query = _page(filter, workspace_id, after, offset, few=total <= _FEW).limit(limit)
     rows = await lists.fetch(db, query)
     following = None
     if rows and offset + limit < total:
@@ -106,8 +108,13 @@ async def read_page(db: Executor, workspace_id: UUID, wanted: EventList | Token)
     return Page(rows, total, following)
 
 
-def _page(filter: EventFilter, workspace_id: UUID, after: tuple[datetime, UUID] | None, offset: int) -> Select[Any]:
-    """The filter's events in its order. Pages go by key; only where one event stands for its resource by offset."""
+def _page(
+    filter: EventFilter, workspace_id: UUID, after: tuple[datetime, UUID] | None, offset: int, *, few: bool = False
+) -> Select[Any]:
+    """The filter's events in its order. Pages go by key; only where one event stands for its resource by offset.
+
+    ``few``: what matches is found first, then sorted (see :func:`sempre.server.lists.first`).
+    """
     ascending = filter.order is EventOrder.ASC
     conditions = event_conditions(filter, workspace_id)
     if filter.resource and filter.resource.distinct:
@@ -115,10 +122,13 @@ def _page(filter: EventFilter, workspace_id: UUID, after: tuple[datetime, UUID] 
         ranked = select(*_COLUMNS, rank.label("rank")).where(conditions).subquery()
         firsts = select(*(ranked.c[name] for name in _WIRE)).where(ranked.c.rank == 1)
         return firsts.order_by(*_order(ranked.c, ascending)).offset(offset)
-    query = select(*_COLUMNS).where(conditions).order_by(*_order(event.c, ascending))
+    query = select(*_COLUMNS).where(conditions)
     if after is not None:
         query = query.where(_beyond(after, ascending))
-    return query
+    if few:
+        found = query.cte("found").prefix_with("MATERIALIZED")
+        return select(found).order_by(*_order(found.c, ascending))
+    return query.order_by(*_order(event.c, ascending))
 
 
 def _order(columns: Any, ascending: bool) -> list[ColumnElement[Any]]:
@@ -178,15 +188,16 @@ async def _counts(
         .group_by(value)
         .order_by(number.desc(), named.asc())
     )
-    return await lists.fetch(db, query)
+    return await lists.figures(db, query)
 
 
 async def count_by_span(
-    db: Executor, workspace_id: UUID, filter: EventFilter, pivot: datetime, step_microseconds: int
+    db: Executor, workspace_id: UUID, filter: EventFilter, pivot: datetime, step: timedelta
 ) -> dict[int, int]:
     """Events in each span ``pivot + n * step``, by ``n``; spans without events are absent."""
-    origin = literal(int(pivot.timestamp()) * 1_000_000, BigInteger)
-    micros = func.extract("epoch", event.c.occurred) * literal(1_000_000, BigInteger) - origin
-    index = cast(func.floor(micros / literal(step_microseconds, BigInteger)), BigInteger).label("span")
-    query = select(index, func.count().label("count")).where(event_conditions(filter, workspace_id)).group_by(index)
-    return {row["span"]: row["count"] for row in await lists.fetch(db, query)}
+    # A span's beginning before all of them: not every Postgres gets moments before the origin right.
+    since = pivot + (filter.occurred.since - pivot) // step * step
+    origin = literal(since, TIMESTAMP(timezone=True))
+    start = func.date_bin(literal(step, INTERVAL), event.c.occurred, origin).label("start")
+    query = select(start, func.count().label("count")).where(event_conditions(filter, workspace_id)).group_by(start)
+    return {(row["start"] - pivot) // step: row["count"] for row in await lists.figures(db, query)}

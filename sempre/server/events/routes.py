@@ -71,7 +71,7 @@ async def count_account_events(scope: ScopeDep, countable: Countable, asked: Eve
         return JSON([dict(row) for row in await queries.count_by_event(scope.db, scope.workspace_id, filter)])
     if countable is Countable.resource:
         return JSON([dict(row) for row in await queries.count_by_resource(scope.db, scope.workspace_id, filter)])
-    counts = await queries.count_by_span(scope.db, scope.workspace_id, filter, PIVOT, spans.step_microseconds)
+    counts = await queries.count_by_span(scope.db, scope.workspace_id, filter, PIVOT, spans.step)
     return JSON(_filled(spans, filter, counts))
 
 

@@ -32,10 +32,6 @@ class Spans:
     def step(self) -> timedelta:
         return _UNITS[self.unit] * self.interval
 
-    @property
-    def step_microseconds(self) -> int:
-        return self.step // _MICROSECOND
-
     def number(self, since: datetime, until: datetime) -> int:
         """How many spans the time between takes, rounded up."""
         return math.ceil((until - since) / self.step)

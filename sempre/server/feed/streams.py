@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import asyncpg
 from pydantic import ValidationError
 from starlette.websockets import WebSocket
 
@@ -61,7 +62,7 @@ async def serve(websocket: WebSocket, feed: Feed[Filter]) -> None:
                 scope.settings.api.max_subscriber_queue,
             ) as subscription:
                 await _until_gone(websocket, asyncio.create_task(_send(websocket, past, subscription)))
-        except ServiceError as error:  # in what it asks of the past
+        except (ServiceError, asyncpg.DataError) as error:  # in what it asks of the past
             raise Refused(PROTOCOL_ERROR, f"Invalid filter: {error}") from error
         except DatabaseUnavailable as error:
             raise Refused(TRY_AGAIN, "The database is not available; reconnect") from error

@@ -16,7 +16,7 @@ from sempre.schemas.base import FilterModel
 from sempre.schemas.filters.common import Operator
 from sempre.schemas.lists import ListCall
 from sempre.server.filters import resources
-from sempre.server.filters.conditions import Condition
+from sempre.server.filters.conditions import Condition, given
 from sempre.server.filters.resources import Resource
 
 __all__ = [
@@ -42,12 +42,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """The rows of ``resource`` whose ``key`` is what ``of`` is in the row they are related to."""
+    """The rows of ``resource`` whose ``key`` is what ``of`` is in the row they are related to.
+
+    ``sure``: where ``of`` is not null, such a row is there. ``known``: relations that are met by then, and are only
+    repeated for Postgres to start from fewer of these rows.
+    """
 
     resource: Resource
     key: str
     of: str
     further: tuple["Related", ...] = ()
+    sure: bool = False
+    known: tuple["Related", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,10 @@ FLOWS = Family(
     ),
 )
 FLOW_RUNS = Family(resources.FLOW_RUN, (_FLOW, _TASK_RUNS, _DEPLOYMENT, _QUEUE))
+# The flow is the flow run's own (the database sees to it): to ask for it takes no way through the flow runs.
 TASK_RUNS = Family(
-    resources.TASK_RUN, (Related(resources.FLOW_RUN, "id", "flow_run_id", (_FLOW, _DEPLOYMENT, _QUEUE)),)
+    resources.TASK_RUN,
+    (_FLOW, Related(resources.FLOW_RUN, "id", "flow_run_id", (_DEPLOYMENT, _QUEUE), sure=True, known=(_FLOW,))),
 )
 DEPLOYMENTS = Family(
     resources.DEPLOYMENT,
@@ -127,6 +135,10 @@ def _exists(related: Related, parent: FromClause, asked: ListCall, workspace_id:
     further = [condition for each in related.further for condition in _exists(each, row, asked, workspace_id)]
     if filter is None and not further:
         return
+    if related.sure and filter is not None and not any(given(filter)) and not further:
+        yield parent.c[related.of].is_not(None)
+        return
+    further += [condition for each in related.known for condition in _exists(each, row, asked, workspace_id)]
     there = select(row.c.id).where(row.c.workspace_id == workspace_id, *own, *further)
     one = _only_id(filter) if related.key == "id" else None
     if one is None:

@@ -46,8 +46,10 @@ async def read_graph(scope: ScopeDep, id: UUID, since: DateTime = _BEGINNING) ->
         raise ObjectNotFound(f"Flow run {id} not found")
     rows = await graph_rows.nodes(db, workspace_id, id, since=since, limit=bounds.max_nodes + 1)
     _check_size(id, len(rows), bounds.max_nodes)
-    unseen = references(rows) - {row["id"] for row in rows}
-    others = await graph_rows.parent_ids(db, workspace_id, id, sorted(unseen)) if since > _BEGINNING else set()
+    others: set[str] = set()
+    if since > _BEGINNING:
+        unseen = references(rows) - {row["id"] for row in rows}
+        others = await graph_rows.parent_ids(db, workspace_id, id, sorted(unseen))
     artifacts = await graph_rows.artifacts(db, workspace_id, id, bounds.max_artifacts)
     nodes, loose = assemble(rows, others, artifacts)
     return JSON(

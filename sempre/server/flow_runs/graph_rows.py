@@ -9,7 +9,7 @@ __all__ = ["artifacts", "nodes", "parent_ids", "run", "states", "task_runs"]
 
 # One node per task run, or per subflow run of a task run that stands for subflows.
 _NODES = """
-SELECT coalesce(sub.id, t.id) AS id,
+SELECT coalesce(sub.id, t.id)::text AS id,
        CASE WHEN sub.id IS NULL THEN 'task-run' ELSE 'flow-run' END AS kind,
        CASE WHEN sub.id IS NULL THEN t.name ELSE f.name || ' / ' || sub.name END AS label,
        CASE WHEN sub.id IS NULL THEN t.state_type ELSE sub.state_type END AS state_type,
@@ -51,7 +51,7 @@ async def nodes(db: Executor, workspace_id: UUID, id: UUID, *, since: datetime, 
     )
 
 
-async def parent_ids(db: Executor, workspace_id: UUID, id: UUID, wanted: list[UUID]) -> set[UUID]:
+async def parent_ids(db: Executor, workspace_id: UUID, id: UUID, wanted: list[str]) -> set[str]:
     """Those of ``wanted`` that are nodes of the graph, however long ago they ended."""
     if not wanted:
         return set()
@@ -79,7 +79,7 @@ async def artifacts(db: Executor, workspace_id: UUID, id: UUID, limit: int) -> l
     """The first ``limit`` artifacts that are no results; what they hold only where it is a progress."""
     return await db.fetch(
         """
-        SELECT a.id, a.created, a.key, a.type, a.task_run_id, (a.key IS NULL OR c.id IS NOT NULL) AS is_latest,
+        SELECT a.id::text, a.created, a.key, a.type, a.task_run_id::text, (a.key IS NULL OR c.id IS NOT NULL) AS is_latest,
                CASE WHEN a.type = 'progress' THEN a.data END AS data
         FROM artifact a
             LEFT JOIN artifact_collection c

@@ -31,10 +31,13 @@ async def find(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:
     return await db.fetchrow(_FIND, id, workspace_id)
 
 
-async def page(db: Executor, workspace_id: UUID, asked: ListCall, sort: FlowRunSort, part: Part) -> list[Record]:
-    """Matching runs, sorted, with what ``rows.to_wire`` needs beside the run's own columns."""
+async def page(
+    db: Executor, workspace_id: UUID, asked: ListCall, sort: FlowRunSort, part: Part, *, few: bool = False
+) -> list[Record]:
+    """Matching runs, sorted, with what ``rows.to_wire`` needs beside the run's own columns. ``few`` as in
+    :func:`lists.first`."""
     run = tables.flow_run
-    chosen = lists.first(run, matching(FLOW_RUNS, asked, workspace_id), sort, part)
+    chosen = lists.first(run, matching(FLOW_RUNS, asked, workspace_id), sort, part, few=few)
     query = (
         select(
             run,

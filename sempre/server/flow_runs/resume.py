@@ -1,6 +1,7 @@
 """``/flow_runs/{id}/resume``: let a paused flow run go on, with what it asked for."""
 
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -42,8 +43,10 @@ async def resume_flow_run(
     return JSON(outcome.to_wire(), 201 if outcome.written else 200)
 
 
-async def resume(scope: Scope, id: UUID, run_input: dict[str, Any]) -> Outcome:
-    """Answer a pause. Raises NotFound for an unknown run."""
+async def resume(scope: Scope, id: UUID, run_input: dict[str, Any], *, transition_id: UUID | None = None) -> Outcome:
+    """Answer a pause; with a ``transition_id`` that was used before, no further one. Raises NotFound for an unknown
+    run.
+    """
     for _ in range(MAX_ATTEMPTS):
         row = await queries.find(scope.db, scope.workspace_id, id)
         if row is None:
@@ -53,6 +56,7 @@ async def resume(scope: Scope, id: UUID, run_input: dict[str, Any]) -> Outcome:
         if isinstance(proposal, Decision):
             return Outcome(proposal.status, None, proposal.reason)
         assert run.state is not None  # it is paused
+        proposal = replace(proposal, details=replace(proposal.details, transition_id=transition_id))
         try:
             answer = await _answer(scope, run, run.state, run_input)
         except _Unacceptable as refusal:

@@ -75,9 +75,9 @@ async def create(
     prefect_automation_name: AutomationName = None,
 ) -> Response:
     """Create a flow run: 201, or 200 with the run that has the same idempotency key."""
-    queue_id, queue_name = None, flow_run.work_queue_name
+    queue_id = None
     if flow_run.work_pool_name:
-        queue_id, queue_name = await queue_named(scope, flow_run.work_pool_name, flow_run.work_queue_name)
+        queue_id, _ = await queue_named(scope, flow_run.work_pool_name, flow_run.work_queue_name)
     run, new = await create_flow_run(
         scope,
         NewRun(
@@ -93,7 +93,7 @@ async def create(
             flow_version=flow_run.flow_version,
             deployment_id=flow_run.deployment_id,
             work_queue_id=queue_id,
-            work_queue_name=queue_name,
+            work_queue_name=flow_run.work_queue_name,
             parent_task_run_id=flow_run.parent_task_run_id,
             infrastructure_document_id=flow_run.infrastructure_document_id,
             job_variables=flow_run.job_variables,
@@ -157,6 +157,6 @@ async def count_flow_runs(scope: ScopeDep, asked: QueueFilters) -> int:
 async def paginate_flow_runs(scope: ScopeDep, asked: FlowRunPage) -> Response:
     """One numbered page of the runs that match, with their total."""
     part = lists.part_of(scope, asked)
-    found = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, part)
     total = await lists.count(scope.db, scope.workspace_id, FLOW_RUNS, asked)
+    found = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, part, few=total <= lists.FEW)
     return JSON(lists.page_of([rows.to_wire(row) for row in found], total=total, part=part, page=asked.page))

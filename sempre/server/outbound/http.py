@@ -6,6 +6,7 @@ checked, so that a name which leads elsewhere a moment later leads nowhere.
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,8 +45,12 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        address = await resolve(host, port, allow_private=self._allow_private)
-        return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+        *others, last = await resolve(host, port, allow_private=self._allow_private)
+        patience = timeout and timeout / (len(others) + 1)
+        for address in others:
+            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._backend.connect_tcp(address, port, patience, local_address, socket_options)
+        return await self._backend.connect_tcp(last, port, patience, local_address, socket_options)
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None

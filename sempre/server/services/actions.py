@@ -1,29 +1,28 @@
 """Carries out the actions that automations owe. Replicas share them: each is claimed by one."""
 
-import asyncio
-import contextlib
+from weakref import WeakKeyDictionary
 
-from sempre.server.actions import claims
+from sempre.db.pool import Database
 from sempre.server.actions.runner import Runner
 from sempre.server.ids import new_id
 from sempre.server.scope import Scope
 
-__all__ = ["run"]
+__all__ = ["run", "stop"]
 
-# This process, as far as claims are concerned.
-_OWNER = new_id()
+# What is running goes on from round to round, for as long as the pool lives.
+_runners: WeakKeyDictionary[Database, Runner] = WeakKeyDictionary()
 
 
 async def run(scope: Scope) -> None:
     """One round of ``loop_seconds``: all that is due, then whenever the doorbell rings or something falls due."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + scope.settings.services.triggers.loop_seconds
-    runner = Runner(scope, _OWNER)
-    with scope.doorbell.listening("actions") as news:
-        while (left := deadline - loop.time()) > 0:
-            news.clear()
-            if await runner.run_due():
-                continue
-            due = await claims.seconds_until_due(scope.db)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), left if due is None else min(left, due))
+    runner = _runners.get(scope.db)
+    if runner is None:
+        runner = _runners[scope.db] = Runner(scope, new_id())
+    await runner.run_for(scope.settings.services.triggers.loop_seconds)
+
+
+async def stop(scope: Scope) -> None:
+    """Let what is running end, for as long as the drain setting allows; let go of the rest."""
+    runner = _runners.pop(scope.db, None)
+    if runner is not None:
+        await runner.stop(scope.settings.services.drain_seconds)

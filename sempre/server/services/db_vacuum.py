@@ -27,6 +27,18 @@ DELETE FROM event WHERE (workspace_id, occurred, id) IN (
     SELECT workspace_id, occurred, id FROM event WHERE event = $3 AND occurred < now() - $1::interval LIMIT $2
 ) AND occurred < now() - $1::interval
 """
+# What automations did goes with the events that tell of it; what they still owe stays.
+_OLD_FIRINGS = """
+WITH old AS MATERIALIZED (
+    SELECT id FROM automation_firing f WHERE fired_at < now() - $1::interval AND NOT EXISTS (
+        SELECT FROM automation_action a WHERE a.firing_id = f.id AND a.status IN ('ready', 'running')
+    )
+    ORDER BY fired_at LIMIT $2
+), actions AS (
+    DELETE FROM automation_action WHERE firing_id = ANY(ARRAY(SELECT id FROM old))
+)
+DELETE FROM automation_firing WHERE id = ANY(ARRAY(SELECT id FROM old))
+"""
 _OLD_LOGS = """
 DELETE FROM log_default WHERE (recorded, id) IN (
     SELECT recorded, id FROM log_default WHERE recorded < now() - $1::interval LIMIT $2
@@ -119,6 +131,7 @@ async def _remove_events(scope: Scope) -> None:
     table = "event" if everything < timedelta(days=2) else "event_default"
     await _in_batches(scope, _OLD_EVENTS.format(table=table), everything)
     await _in_batches(scope, _OLD_DEAD_LETTERS, everything)
+    await _in_batches(scope, _OLD_FIRINGS, everything)
 
 
 async def _in_batches(scope: Scope, sql: str, age: timedelta, *more: Any) -> None:

@@ -15,6 +15,7 @@ class Service:
 
     It is called every ``interval`` seconds by whichever replica takes the turn; one that is ``continuous`` shares its
     work out by itself, and every replica calls it again as soon as it returns, which must be within seconds.
+    ``stop`` ends what its rounds left running.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Service:
     enabled: Callable[[Settings], bool]
     interval: Callable[[Settings], float]
     run: Callable[[Scope], Awaitable[None]]
+    stop: Callable[[Scope], Awaitable[None]] | None = None
     continuous: bool = False
     longest_round: float = 300.0  # seconds after which a round in flight counts as hanging
 

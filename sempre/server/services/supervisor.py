@@ -85,11 +85,13 @@ class Supervisor:
         self._stopping.set()
         for task in self._consuming:
             task.cancel()  # nothing is lost: what it did is committed with its cursor, or not at all
+        await asyncio.gather(*self._consuming, return_exceptions=True)
+        leaving = [asyncio.ensure_future(service.stop(self._scope)) for service in self._services if service.stop]
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._scope.settings.services.drain_seconds)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *leaving, return_exceptions=True)
         if self._rounds:
             with contextlib.suppress(DatabaseUnavailable):
                 await self._turns.release(*self._rounds)

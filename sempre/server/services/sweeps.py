@@ -16,7 +16,7 @@ from sempre.db.pool import Record
 from sempre.server.errors import ObjectNotFound
 from sempre.server.scope import Scope
 
-__all__ = ["sweep"]
+__all__ = ["move_all", "sweep"]
 
 log = logging.getLogger("sempre.services")
 
@@ -40,13 +40,13 @@ async def sweep(scope: Scope, query: str, move: Move, *arguments: Any) -> None:
         rows = await scope.db.fetch(query, _PAGE + stuck, *arguments)
         fresh = [row for row in rows if row["id"] not in seen]
         seen.update(row["id"] for row in fresh)
-        stuck += len(fresh) - await _move_all(scope, fresh, move)
+        stuck += len(fresh) - await move_all(scope, fresh, move)
         if not fresh or len(rows) < _PAGE:
             return
 
 
-async def _move_all(scope: Scope, rows: list[Record], move: Move) -> int:
-    """How many were moved."""
+async def move_all(scope: Scope, rows: list[Record], move: Move) -> int:
+    """Move these runs, each by itself. Returns how many were moved; raises DatabaseUnavailable."""
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def one(row: Record) -> bool:

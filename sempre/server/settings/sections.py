@@ -263,7 +263,7 @@ class UiSettings:
     enabled: bool = setting(True, "Serve the UI.")
     url: str | None = setting(
         None, "Address of the UI in links that are sent to people. Unset: the API's host and port.",
-        aliases=("SEMPRE_UI_URL", "PREFECT_UI_URL"),
+        aliases=("SEMPRE_UI_URL",),
     )  # fmt: skip
     api_url: str | None = setting(
         None, "API address the browser uses. Unset: the page's own origin.", aliases=("PREFECT_API_URL",)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sempre.server.settings.fields import setting
-from sempre.server.settings.parse import parse_duration_map, parse_vacuum
+from sempre.server.settings.parse import parse_duration_map, parse_list, parse_vacuum
 
 _ON = "Run this service."
 _LOOP = "Seconds from the start of one round to the start of the next."
@@ -158,6 +158,9 @@ class TriggersSettings:
         1.0, "Longest sleep between two looks at the log when no doorbell rings.", minimum=0.01
     )
     read_batch_size: int = setting(500, "Events taken in one transaction.", minimum=1)
+    allow_private_urls: bool = setting(
+        True, "Let notifications and webhooks reach private networks, where their blocks allow it, too."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,14 +217,38 @@ class PartitionKeeperSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class HeartbeatsSettings:
-    """Marks runs Crashed whose heartbeats stopped, and gives back runs claimed by a worker that vanished."""
+    """Listens to the heartbeats of flow runs, and marks runs Crashed whose heartbeats stopped."""
 
     prefix: ClassVar[str] = "SERVER_SERVICES_HEARTBEATS_"
     compatible: ClassVar[tuple[str, ...]] = ()
 
     enabled: bool = setting(True, _ON)
     loop_seconds: float = setting(15.0, _LOOP, minimum=0.05)
-    missed_heartbeats: int = setting(3, "A run is crashed after this many missed heartbeats.", minimum=1)
+    missed_heartbeats: int = setting(3, "A run is crashed after this many missed heartbeats.", minimum=2)
+    assumed_interval_seconds: float = setting(
+        180.0, "From one heartbeat to the next, as long as only one is known of a run.", minimum=1
+    )
+    shortest_interval_seconds: float = setting(
+        30.0, "A run that sends heartbeats more often is judged as if it sent one in this time.", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetsSettings:
+    """Makes the automations that come with the server, once there is somebody to notify."""
+
+    prefix: ClassVar[str] = "SERVER_SERVICES_PRESETS_"
+    compatible: ClassVar[tuple[str, ...]] = ()
+
+    enabled: bool = setting(True, _ON)
+    loop_seconds: float = setting(30.0, _LOOP, minimum=0.05)
+    notify: str | None = setting(
+        None, "The notification or webhook block that is told, as type-slug/name. Unset: there are no presets."
+    )
+    automations: tuple[str, ...] = setting(
+        ("crashed-runs", "stuck-runs"), "A comma list of the presets that are switched on.", parse=parse_list
+    )
+    stuck_after_seconds: float = setting(300.0, "A run that is Pending or Late for this long is stuck.", minimum=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,3 +281,4 @@ class ServicesSettings:
     db_vacuum: DbVacuumSettings = field(default_factory=DbVacuumSettings)
     partition_keeper: PartitionKeeperSettings = field(default_factory=PartitionKeeperSettings)
     heartbeats: HeartbeatsSettings = field(default_factory=HeartbeatsSettings)
+    presets: PresetsSettings = field(default_factory=PresetsSettings)

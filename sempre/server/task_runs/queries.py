@@ -41,10 +41,13 @@ async def find_by_key(
     )
 
 
-async def page(db: Executor, workspace_id: UUID, asked: RunFilters, sort: TaskRunSort, part: Part) -> list[Record]:
-    """Matching runs, sorted, as ``rows.to_wire`` takes them."""
+async def page(
+    db: Executor, workspace_id: UUID, asked: RunFilters, sort: TaskRunSort, part: Part, *, few: bool = False
+) -> list[Record]:
+    """Matching runs, sorted, as ``rows.to_wire`` takes them. ``few`` as in :func:`lists.first`."""
     run = tables.task_run
-    chosen = lists.first(run, matching(TASK_RUNS, asked, workspace_id), sort, part, few=_of_named_runs(asked))
+    few = few or _of_named_runs(asked)
+    chosen = lists.first(run, matching(TASK_RUNS, asked, workspace_id), sort, part, few=few)
     query = (
         select(run, func.clock_timestamp().label("now"))
         .select_from(chosen.join(run, and_(run.c.id == chosen.c.id, run.c.workspace_id == workspace_id)))

@@ -72,11 +72,11 @@ WITH told AS MATERIALIZED (
 ),
 checked AS MATERIALIZED (
     SELECT told.*, t->>'task_key' AS task_key, t->>'dynamic_key' AS dynamic_key, s->>'type' AS type,
-           s->>'name' AS name, CASE
+           coalesce(s->>'name', initcap(s->>'type')) AS name, CASE
                WHEN run_id IS NULL THEN 'the resource is no task run'
                WHEN jsonb_typeof(t) IS DISTINCT FROM 'object' OR t->>'task_key' IS NULL OR t->>'dynamic_key' IS NULL
                    THEN 'payload.task_run lacks a task_key or a dynamic_key'
-               WHEN s->>'type' NOT IN ({_TYPES}) OR s->>'type' IS NULL OR s->>'name' IS NULL
+               WHEN s->>'type' NOT IN ({_TYPES}) OR s->>'type' IS NULL
                    THEN 'payload.validated_state is no state'
                WHEN parent IS NOT NULL AND NOT EXISTS (
                    SELECT FROM flow_run f WHERE f.id = told.flow_run_id AND f.workspace_id = told.workspace_id

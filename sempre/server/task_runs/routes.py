@@ -101,8 +101,8 @@ async def count_task_runs(scope: ScopeDep, asked: RunFilters) -> int:
 async def paginate_task_runs(scope: ScopeDep, asked: TaskRunPage) -> Response:
     """One numbered page of the runs that match, in a reduced form, with their total."""
     part = lists.part_of(scope, asked)
-    found = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, part)
     total = await lists.count(scope.db, scope.workspace_id, TASK_RUNS, asked)
+    found = await queries.page(scope.db, scope.workspace_id, asked, asked.sort, part, few=total <= lists.FEW)
     return JSON(lists.page_of([rows.to_summary(row) for row in found], total=total, part=part, page=asked.page))
 
 

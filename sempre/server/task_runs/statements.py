@@ -153,9 +153,8 @@ mirrored_history AS (
 # The subflow's result is the result of that task run too.
 MIRROR_RESULT = Part("""
 mirrored_result AS (
-    INSERT INTO artifact (id, workspace_id, key, type, description, data, flow_run_id, task_run_id)
-    SELECT :m_artifact_id::uuid, mirrored.workspace_id, :artifact_key::text, :artifact_type::text,
-           :artifact_description::text, :m_stored_data::jsonb, mirrored.flow_run_id, mirrored.id
+    INSERT INTO artifact (id, workspace_id, data, flow_run_id, task_run_id)
+    SELECT :m_artifact_id::uuid, mirrored.workspace_id, :m_stored_data::jsonb, mirrored.flow_run_id, mirrored.id
     FROM mirrored
 )""")
 

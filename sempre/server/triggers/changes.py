@@ -13,7 +13,7 @@ from sempre.db.pool import Executor
 from sempre.server.scope import Scope
 from sempre.server.triggers import counters
 from sempre.server.triggers.firings import Owed, document_of, owed, write_owed
-from sempre.server.triggers.known import KnownAutomations
+from sempre.server.triggers.known import View
 from sempre.server.triggers.reading import Reading
 
 __all__ = ["Changes", "Loaded", "changes_of"]
@@ -49,7 +49,7 @@ class Changes:
             await write_owed(tx, self.owed)
 
 
-async def changes_of(scope: Scope, known: KnownAutomations, loaded: Loaded, reading: Reading) -> Changes:
+async def changes_of(scope: Scope, view: View, loaded: Loaded, reading: Reading) -> Changes:
     """Everything the evaluation has changed, with the texts of the events it speaks of."""
     core = loaded.core
     children = list(core.changed_children())
@@ -62,13 +62,12 @@ async def changes_of(scope: Scope, known: KnownAutomations, loaded: Loaded, read
         children_gone=[child for _, child, firing in children if firing is None],
     )
     for automation, _, firing in kept:
-        definition = known.definition(automation.id)
-        if definition is not None and firing.id not in changes.documents:
+        if firing.id not in changes.documents:
+            definition = view.definition(automation.id)
             changes.documents[firing.id] = document_of(definition, firing, reading, changes.documents)
     for reaction in core.reactions:
-        definition = known.definition(reaction.automation.id)
-        if definition is not None:
-            changes.owed.append(owed(definition, document_of(definition, reaction.firing, reading, changes.documents)))
+        definition = view.definition(reaction.automation.id)
+        changes.owed.append(owed(definition, document_of(definition, reaction.firing, reading, changes.documents)))
     await _add_buckets(scope, core, reading, changes)
     return changes
 

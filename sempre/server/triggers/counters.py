@@ -57,12 +57,12 @@ async def load_buckets(db: Executor, keys: Iterable[BucketKey]) -> dict[BucketKe
 
 async def load_due_buckets(
     db: Executor, trigger_ids: Sequence[UUID], as_of: datetime, limit: int
-) -> dict[BucketKey, Bucket]:
-    """Of proactive triggers: buckets that are over or have got what they wait for, oldest first; and, for each trigger
-    that counts everything together, the one it has."""
+) -> tuple[dict[BucketKey, Bucket], dict[EventKey, Any]]:
+    """Of proactive triggers: buckets that are over or have got what they wait for, the oldest of them; and, for each
+    trigger that counts everything together, the one it has. With them, those of their last events that were kept."""
     rows = await db.fetch(
         f"""
-        SELECT DISTINCT {_BUCKET} FROM unnest($1::uuid[]) AS wanted(id) CROSS JOIN LATERAL (
+        SELECT DISTINCT {_BUCKET}, last_event FROM unnest($1::uuid[]) AS wanted(id) CROSS JOIN LATERAL (
             (SELECT * FROM automation_bucket WHERE trigger_id = wanted.id AND proactive AND window_end <= $2
              ORDER BY window_end LIMIT $3)
             UNION ALL
@@ -76,7 +76,13 @@ async def load_due_buckets(
         limit,
         hash_of(()),
     )
-    return {_bucket_key(row): _bucket(row) for row in rows}
+    buckets = {_bucket_key(row): _bucket(row) for row in rows}
+    kept = {
+        EventKey(row["last_number"], row["last_occurred"]): row["last_event"]
+        for row in rows
+        if row["last_event"] is not None
+    }
+    return buckets, kept
 
 
 def _bucket_key(row: Record) -> BucketKey:
@@ -335,6 +341,7 @@ async def sweep_forgotten(tx: Executor, shard: int, limit: int) -> None:
     )
     if int(status.rpartition(" ")[2]) < limit:
         await tx.execute("DELETE FROM automation_child_firing WHERE parent_trigger_id = $1", trigger_id)
+        await tx.execute("DELETE FROM automation_metric_slot WHERE trigger_id = $1", trigger_id)
         await tx.execute("DELETE FROM automation_watch WHERE trigger_id = $1", trigger_id)
         await tx.execute("DELETE FROM automation_forgotten_trigger WHERE trigger_id = $1", trigger_id)
 

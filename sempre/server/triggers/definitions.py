@@ -7,11 +7,13 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from sempre.core.triggers import model
+from sempre.core.triggers.metrics import MetricQuery
 from sempre.db.pool import Record
 from sempre.schemas import triggers as wire
 
-__all__ = ["SHARDS", "Definition", "defined", "ids_below", "shard_of"]
+__all__ = ["CONSUMER", "SHARDS", "Definition", "defined", "ids_below", "shard_of"]
 
+CONSUMER = "triggers"
 # Every automation belongs to one of these for ever: changing the number would hand automations to consumers that stand
 # elsewhere in the log.
 SHARDS = 4
@@ -60,7 +62,7 @@ def _compiled(trigger: wire.Trigger) -> model.Trigger:
     if isinstance(trigger, wire.EventTrigger):
         return _event_trigger(trigger)
     if isinstance(trigger, wire.MetricTrigger):
-        raise ValueError("metric triggers are not evaluated over events")
+        return _metric_trigger(trigger)
     children = tuple(_compiled(child) for child in trigger.triggers)
     if isinstance(trigger, wire.SequenceTrigger):
         return model.CompositeTrigger(trigger.id, children, len(children), ordered=True, within=trigger.within)
@@ -82,6 +84,15 @@ def _event_trigger(trigger: wire.EventTrigger) -> model.EventTrigger:
     )
 
 
-def _bounded(within: timedelta) -> timedelta:
-    """Windows end within the calendar, whatever was asked for."""
-    return min(within, timedelta(days=365 * 100))
+def _metric_trigger(trigger: wire.MetricTrigger) -> model.MetricTrigger:
+    asked = trigger.metric
+    query = MetricQuery(
+        asked.name, asked.operator, asked.threshold, _bounded(asked.range, years=10), _bounded(asked.firing_for)
+    )
+    related = tuple(dict(spec) for spec in trigger.match_related_all() if spec)
+    return model.MetricTrigger(trigger.id, query, dict(trigger.match), related)
+
+
+def _bounded(within: timedelta, years: int = 100) -> timedelta:
+    """Windows begin and end within the calendar, whatever was asked for."""
+    return min(within, timedelta(days=365 * years))

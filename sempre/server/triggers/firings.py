@@ -23,14 +23,14 @@ def document_of(definition: Definition, firing: Firing, reading: Reading, known:
     return {
         "id": firing.id,
         "trigger": definition.triggers.get(firing.trigger_id),
-        "trigger_states": ["Triggered"],
+        "trigger_states": ["Resolved" if firing.resolved else "Triggered"],
         "triggered": firing.triggered,
         "triggering_labels": dict(firing.labels),
         "triggering_firings": [
             known.get(child.id) or document_of(definition, child, reading, known) for child in firing.firings
         ],
         "triggering_event": None if firing.event is None else reading.document(firing.event),
-        "triggering_value": None,
+        "triggering_value": firing.value,
     }
 
 
@@ -48,8 +48,9 @@ class Owed:
         self.told = told
 
 
-def owed(definition: Definition, firing: dict[str, Any], *, change: str = "triggered") -> Owed:
-    """What a firing (a document) of the automation's own trigger leads to."""
+def owed(definition: Definition, firing: dict[str, Any]) -> Owed:
+    """What a firing (a document) of the automation's own trigger leads to, or the end of one."""
+    change = "resolved" if firing["trigger_states"] == ["Resolved"] else "triggered"
     trigger = firing["trigger"] or {}
     labels = {"prefect.posture": trigger["posture"]} if trigger.get("posture") else {}
     cause = firing["triggering_event"]

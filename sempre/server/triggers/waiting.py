@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sempre.core.triggers.model import EventKey
 from sempre.db.pool import Executor, Record
+from sempre.server.triggers.reading import LOOKED_AT
 
-__all__ = ["load", "seen", "write"]
+__all__ = ["count_and_lost", "load", "numbers", "write"]
 
 # More than these wait only if a client invents leaders; the oldest are let go first.
 _MOST = 10_000
@@ -15,8 +16,8 @@ _MOST = 10_000
 async def load(db: Executor, shard: int) -> list[Record]:
     """The events that wait, as rows of the log."""
     return await db.fetch(
-        """
-        SELECT e.seq, e.workspace_id, e.occurred, e.event, e.resource, e.related, e.payload, e.id, e.follows, e.received
+        f"""
+        SELECT {LOOKED_AT}
         FROM automation_waiting_event w JOIN event e ON e.seq = w.number AND e.occurred = w.occurred
         WHERE w.shard = $1 ORDER BY w.number LIMIT $2
         """,
@@ -25,13 +26,23 @@ async def load(db: Executor, shard: int) -> list[Record]:
     )
 
 
-async def seen(db: Executor, ids: Iterable[UUID], until: int) -> set[UUID]:
-    """Which of these events have a place in the log up to that number."""
-    wanted = sorted(ids)
-    if not wanted:
-        return set()
-    rows = await db.fetch("SELECT id FROM event WHERE id = ANY($1::uuid[]) AND seq <= $2", wanted, until)
-    return {row["id"] for row in rows}
+async def count_and_lost(db: Executor, shard: int) -> tuple[int, list[int]]:
+    """How many events wait, and the numbers of those among them that the log has no more."""
+    row = await db.fetchrow(
+        """
+        SELECT count(*) AS count, coalesce(array_agg(w.number) FILTER (
+            WHERE NOT EXISTS (SELECT FROM event e WHERE e.seq = w.number AND e.occurred = w.occurred)
+        ), '{}') AS lost FROM automation_waiting_event w WHERE w.shard = $1
+        """,
+        shard,
+    )
+    return (0, []) if row is None else (row["count"], row["lost"])
+
+
+async def numbers(db: Executor, ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The numbers in the log of those of these events that are in it."""
+    rows = await db.fetch("SELECT id, seq FROM event WHERE id = ANY($1::uuid[])", sorted(ids))
+    return {row["id"]: row["seq"] for row in rows}
 
 
 async def write(tx: Executor, shard: int, wait: Sequence[EventKey], released: Sequence[int]) -> None:

@@ -47,11 +47,13 @@ async def next_run_by_flow(db: Executor, workspace_id: UUID, flow_ids: list[UUID
     """Of each flow the scheduled run that comes first."""
     return await db.fetch(
         """
-        SELECT DISTINCT ON (flow_id) id, flow_id, name, state_name, state_type, next_scheduled_start_time
-        FROM flow_run
-        WHERE workspace_id = $1 AND flow_id = ANY($2) AND state_type = 'SCHEDULED'
-            AND next_scheduled_start_time IS NOT NULL
-        ORDER BY flow_id, next_scheduled_start_time, id
+        SELECT next.* FROM unnest($2::uuid[]) WITH ORDINALITY AS asked(flow_id, place) CROSS JOIN LATERAL (
+            SELECT id, flow_id, name, state_name, state_type, next_scheduled_start_time FROM flow_run
+            WHERE workspace_id = $1 AND flow_id = asked.flow_id AND state_type = 'SCHEDULED'
+                AND next_scheduled_start_time IS NOT NULL
+            ORDER BY next_scheduled_start_time, id LIMIT 1
+        ) next
+        ORDER BY asked.place
         """,
         workspace_id,
         flow_ids,
@@ -92,7 +94,7 @@ async def task_runs_by_state(db: Executor, workspace_id: UUID, asked: ListCall) 
         .where(matching(TASK_RUNS, asked, workspace_id), _task.c.state_type.is_not(None))
         .group_by(_task.c.state_type)
     )
-    return await lists.fetch(db, query)
+    return await lists.figures(db, query)
 
 
 async def finished_task_runs(
@@ -115,7 +117,7 @@ async def finished_task_runs(
         )
         .group_by(bucket)
     )
-    return await lists.fetch(db, query)
+    return await lists.figures(db, query)
 
 
 async def name_of_flow_run(db: Executor, workspace_id: UUID, id: UUID) -> str | None:

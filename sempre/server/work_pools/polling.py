@@ -111,8 +111,8 @@ async def due_runs(
 
 
 def to_wire(poll: Poll, row: Record) -> dict[str, Any]:
-    """A due run as workers take it: without its state object, and without the names of where it came from."""
+    """A due run as workers take it: without its state object and its pool, its queue as it was asked for."""
     run = rows.to_wire(row)
-    run["state"] = run["work_queue_name"] = None
+    run["state"] = None
     del run["work_pool_id"], run["work_pool_name"]
     return {"work_pool_id": poll.work_pool_id, "work_queue_id": row["work_queue_id"], "flow_run": run}

@@ -35,7 +35,7 @@ def by_name(runs: Runs) -> dict[str, Json]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(cli: WarmCli, runs: Runs) -> None:
+def no_automations(runs: Runs) -> None:
     for automation in runs.post("/automations/filter"):
         runs.api.delete(f"/automations/{automation['id']}")
 

@@ -171,11 +171,16 @@ async def test_templates_are_checked(rooms: Rooms) -> None:
         assert refused["error"]["source"] == "a\n{{ broken"
 
 
-async def test_metric_triggers_are_refused_on_any_level(rooms: Rooms) -> None:
-    metric = {"type": "metric", "posture": "Metric", "metric": {"name": "successes", "threshold": 0.5, "operator": "<"}}
+async def test_metric_triggers_are_kept_on_any_level(rooms: Rooms) -> None:
+    asked = {"name": "successes", "threshold": 0.5, "operator": "<", "range": 300.0, "firing_for": 600.0}
+    metric = {"type": "metric", "posture": "Metric", "match": {"prefect.resource.id": "prefect.flow-run.*"},
+              "match_related": {}, "metric": asked}  # fmt: skip
     nested = {"type": "compound", "require": "any", "within": 60, "triggers": [body()["trigger"], metric]}
-    for trigger in (metric, nested):
-        refused = await rooms.post("/automations/", body(trigger=trigger), 422)
-        assert "not supported" in str(refused)
-    made = await create(rooms)
-    await rooms.put(f"/automations/{made['id']}", body(trigger=nested), 422)
+    made = await create(rooms, trigger=metric)
+    kept = (await rooms.get(f"/automations/{made['id']}"))["trigger"]
+    assert {**kept, "id": None} == {**metric, "id": None}
+    await rooms.put(f"/automations/{made['id']}", body(trigger=nested), 204)
+    kept = (await rooms.get(f"/automations/{made['id']}"))["trigger"]
+    assert kept["triggers"][1]["metric"] == asked
+    for wrong in ({"range": 299}, {"firing_for": 299}, {"operator": "="}, {"name": "failures"}):
+        await rooms.post("/automations/", body(trigger={**metric, "metric": {**asked, **wrong}}), 422)

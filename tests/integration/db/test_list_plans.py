@@ -27,8 +27,8 @@ SCALE, DAYS = 0.01, 20
 UNBOUNDED = {
     "runs tagged, counted": "tags of all runs there are",
     "runs without parent, counted": "most runs there are",
-    "task runs by NAME_ASC": "all names there are",
-    "task-run ls --task-run-name": "all names there are",
+    "task runs named, a week": "the names of a third of all there are",
+    "task runs tagged, a week": "the tags of a third of all there are",
     "events by resource prefix": "the related resources of a week",
     "events by text": "the whole text of a day's events",
     "events of a day by resource": "the names of a day's resources",
@@ -37,7 +37,7 @@ UNBOUNDED = {
 NAMED = (
     "logs of a run", "logs of a big run", "errors of a big run", "logs of a task run", "task runs of a run",
     "task runs by run id", "task runs by state of a run", "subflows of a run", "subflows of a run counted",
-    "task runs of runs", "artifacts of a run", "runs of a parent", "is a run cancelled",
+    "artifacts of a run", "runs of a parent", "is a run cancelled",
 )  # fmt: skip
 # What the services ask again and again, whether or not there is anything to do.
 SWEEPS: dict[str, tuple[Any, ...]] = {

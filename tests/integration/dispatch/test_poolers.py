@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
@@ -135,6 +136,8 @@ async def test_the_migration_lock_ends_with_its_transaction(empty: Database) -> 
 def test_what_a_migration_would_execute() -> None:
     script = migrate.sql_of(None, "head")
     assert "CREATE TABLE flow_run" in script
-    assert f"VALUES ('{migrate.head()}')" in script
-    assert "DROP TABLE" in migrate.sql_of(migrate.head(), "-1", back=True)
+    versions = re.findall(r"(?:VALUES \(|SET version_num=)'(\w+)'", script)
+    assert versions[-1] == migrate.head()
+    back = migrate.sql_of(migrate.head(), "-1", back=True)
+    assert f"SET version_num='{versions[-2]}'" in back
     assert migrate.sql_of(migrate.head(), "head").strip() == ""

@@ -1,30 +1,16 @@
-"""A database of each test's own: the log and its cursors are global to a database."""
+"""A database of each test's own, and a server with the event rooms on it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
-from sempre.server.scope import Scope
-from tests.conftest import _migrated
-from tests.support.database import Database, Postgres
+from tests.support.database import Database
 from tests.support.events import Live, serving
-from tests.support.scopes import open_scope
+from tests.support.own_database import database, scope
 
-
-@pytest.fixture
-def database(postgres: Postgres, workdir: Path) -> Iterator[Database]:
-    fresh = _migrated(postgres, workdir / "migration-home")
-    yield fresh
-    postgres.drop(fresh)
-
-
-@pytest.fixture
-async def scope(database: Database) -> AsyncIterator[Scope]:
-    async with open_scope(database) as opened:
-        yield opened
+__all__ = ["database", "live", "scope"]
 
 
 @pytest.fixture

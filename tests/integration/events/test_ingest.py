@@ -32,7 +32,7 @@ async def test_an_event_is_stored_as_it_was_sent(live: Live) -> None:
         occurred="2026-11-02T03:04:05+01:00",
         resource={"prefect.resource.id": "a", "é": "ü"},
         related=[RELATED],
-        payload={"big": 2**70, "list": [1, None, {"x": "y"}]},
+        payload={"big": 2**63, "list": [1, None, {"x": "y"}]},
         follows=str(new_id()),
         unknown="ignored",
         received="1999-01-01T00:00:00Z",
@@ -46,7 +46,7 @@ async def test_an_event_is_stored_as_it_was_sent(live: Live) -> None:
     assert {k: event[k] for k in ("event", "resource", "related", "id", "follows")} == {
         k: sent[k] for k in ("event", "resource", "related", "id", "follows")
     }
-    assert event["payload"]["list"] == [1, None, {"x": "y"}]
+    assert event["payload"] == sent["payload"]
 
 
 async def test_repeats_are_absorbed_by_id(live: Live) -> None:

@@ -153,6 +153,14 @@ async def test_absent_keys_are_left_alone_and_nulls_are_written(scope: Scope, fl
     assert (run["start_time"], run["task_version"], run["run_count"], run["cache_key"]) == (START, "1", 3, None)
 
 
+@pytest.mark.parametrize(("given", "kept"), [({}, "Running"), ({"name": None}, "Running"), ({"name": ""}, "")])
+async def test_a_state_without_a_name_has_its_types(scope: Scope, flow_run_id: UUID, given: Json, kept: str) -> None:
+    event = lifecycle(flow_run_id)[1]
+    await record(scope, [{**event, "payload": {**event["payload"], "validated_state": {"type": "RUNNING", **given}}}])
+    assert (await the_run(scope))["state_name"] == kept
+    assert await history(scope) == [kept]
+
+
 @pytest.mark.parametrize("change", [
     {"payload": {}},
     {"payload": {"task_run": {"task_key": "t", "dynamic_key": "0"}, "validated_state": {"type": "X", "name": "x"}}},

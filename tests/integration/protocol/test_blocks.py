@@ -236,11 +236,11 @@ async def test_the_types_there_are_from_the_start(rooms: Rooms) -> None:
     }
     notifying = {
         "slack-webhook", "ms-teams-webhook", "pager-duty-webhook", "twilio-sms", "opsgenie-webhook",
-        "mattermost-webhook", "discord-webhook", "custom-webhook", "sendgrid-email",
+        "mattermost-webhook", "discord-webhook", "custom-webhook", "sendgrid-email", "smtp-email",
     }  # fmt: skip
     types = {t["id"]: t for t in await rooms.post("/block_types/filter", {"block_schemas": {}})}
     schemas = await rooms.post("/block_schemas/filter", {"block_schemas": {"version": {"any_": ["3.8.8"]}}})
-    assert len(schemas) == 55
+    assert len(schemas) == 56
     for schema in schemas:
         slug = types[schema["block_type_id"]]["slug"]
         expected = ["notify"] if slug in notifying else capable.get(slug, [])

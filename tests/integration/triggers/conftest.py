@@ -1,26 +1,5 @@
-"""A database of each test's own, as the log and its cursors are global to a database."""
+"""A database of each test's own."""
 
-from __future__ import annotations
+from tests.support.own_database import database, scope
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
-import pytest
-
-from sempre.server.scope import Scope
-from tests.conftest import _migrated
-from tests.support.database import Database, Postgres
-from tests.support.scopes import open_scope
-
-
-@pytest.fixture
-def database(postgres: Postgres, workdir: Path) -> Iterator[Database]:
-    fresh = _migrated(postgres, workdir / "migration-home")
-    yield fresh
-    postgres.drop(fresh)
-
-
-@pytest.fixture
-async def scope(database: Database) -> AsyncIterator[Scope]:
-    async with open_scope(database) as opened:
-        yield opened
+__all__ = ["database", "scope"]

@@ -15,6 +15,7 @@ from sempre.server.events.append import append, encode
 from sempre.server.scope import Scope
 from sempre.server.triggers.definitions import SHARDS
 from sempre.server.triggers.known import KnownAutomations
+from sempre.server.triggers.reading import RecentEvents
 from sempre.server.triggers.shard import Shard
 
 Json = dict[str, Any]
@@ -27,7 +28,8 @@ class Engine:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         known = KnownAutomations()
-        self.shards = [Shard(scope, known, number, leased=False) for number in range(SHARDS)]
+        recent = RecentEvents()
+        self.shards = [Shard(scope, known, number, False, recent) for number in range(SHARDS)]
 
     async def drain(self) -> None:
         """Everything that is in the log."""

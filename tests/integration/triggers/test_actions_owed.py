@@ -5,7 +5,7 @@ from __future__ import annotations
 from sempre.server.actions.runner import Runner
 from sempre.server.ids import new_id
 from sempre.server.scope import Scope
-from tests.integration.triggers.engine import Engine, automate, send
+from tests.integration.triggers.engine import Engine, automate, firings, send
 from tests.support.events import an_event
 
 _ANY = {"type": "event", "posture": "Reactive", "expect": ["it.happened"], "threshold": 1, "within": 0}
@@ -43,3 +43,13 @@ async def test_an_action_is_carried_out_once_and_told_of(scope: Scope) -> None:
         f"prefect.event.{cause['id']}",
     ]
     assert executed["payload"]["action_type"] == "do-nothing"
+
+
+async def test_events_count_from_the_first_automation_on(scope: Scope) -> None:
+    """Though nobody has begun to evaluate any when they are sent."""
+    await send(scope, an_event())
+    id = await automate(scope, _ANY, {"type": "do-nothing"})
+    cause = an_event()
+    await send(scope, cause)
+    await Engine(scope).drain()
+    assert [firing["triggering_event"]["id"] for firing in await firings(scope, id)] == [cause["id"]]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sempre.server.actions import rendering
 from sempre.server.actions import runner as runner_module
 from sempre.server.actions.runner import Runner
 from sempre.server.blocks.system import register_system_blocks
@@ -16,6 +18,7 @@ from tests.integration.triggers.engine import Engine, automate, send
 from tests.support.events import an_event
 from tests.support.receiver import Receiver, receiving
 from tests.support.rooms import Rooms, rooms
+from tests.support.smtp import LOOPBACK, mail_server
 
 __all__ = ["rooms"]
 
@@ -94,6 +97,29 @@ async def test_a_private_network_can_be_out_of_bounds(rooms: Rooms, receiver: Re
     assert receiver.requests == []
 
 
+@pytest.mark.parametrize("slug", ["webhook", "mattermost-webhook", "smtp-email"])
+async def test_a_server_can_keep_all_messages_out_of_private_networks(
+    rooms: Rooms, receiver: Receiver, slug: str
+) -> None:
+    """Whatever their blocks say."""
+    triggers = replace(rooms.scope.settings.services.triggers, allow_private_urls=False)
+    services = replace(rooms.scope.settings.services, triggers=triggers)
+    rooms.scope = replace(rooms.scope, settings=replace(rooms.scope.settings, services=services))
+    data: dict[str, Any] = {
+        "webhook": {"url": receiver.url, "allow_private_urls": True},
+        "mattermost-webhook": {"hostname": "127.0.0.1", "port": receiver.port, "token": "t"},
+        "smtp-email": {"host": "127.0.0.1", "port": receiver.port, "sender": "a@b.test", "recipients": ["c@d.test"]},
+    }[slug]
+    block = await _block(rooms, slug, data)
+    action: dict[str, Any] = {"type": "send-notification", "block_document_id": block, "body": "b"}
+    if slug == "webhook":
+        action = {"type": "call-webhook", "block_document_id": block}
+    ended = await _fire(rooms, action)
+    assert ended["event"] == "prefect.automation.action.failed"
+    assert "private address" in str(ended["payload"])
+    assert receiver.requests == []
+
+
 async def test_a_notification_is_tried_again_while_its_service_is_away(rooms: Rooms, receiver: Receiver) -> None:
     receiver.answers = [503, 503]
     block = await _block(rooms, "slack-webhook", {"url": receiver.url, "notify_type": "info"})
@@ -130,3 +156,59 @@ async def test_the_wrong_kind_of_block_is_told(rooms: Rooms, receiver: Receiver)
     block = await _block(rooms, "secret", {"value": "x"})
     ended = await _fire(rooms, {"type": "call-webhook", "block_document_id": block})
     assert ended["payload"]["reason"] == "The referenced block was not a webhook block"
+
+
+async def test_a_notification_goes_by_mail(rooms: Rooms) -> None:
+    """Tried again while the server is busy, under the same id."""
+    async with mail_server() as server:
+        server.answers["DATA"] = "451 later"
+        data = {"host": LOOPBACK, "port": server.port, "security": "none", "username": "me", "password": "pa55-w0rd"}
+        block = await _block(rooms, "smtp-email", {**data, "sender": "a@mail.test", "recipients": ["b@mail.test"]})
+        action = {"type": "send-notification", "block_document_id": block, "body": "n is {{ event.payload.n }}"}
+        assert await _fire(rooms, action) == {}
+        server.answers.clear()
+        await Runner(rooms.scope, new_id()).run_due()
+    (mail,) = server.mails
+    row = await rooms.scope.db.fetchrow("SELECT id, status FROM automation_action")
+    assert row is not None
+    assert row["status"] == "done"
+    assert mail["Message-ID"] == f"<{row['id']}@mail.test>"
+    assert mail["Subject"] == "Prefect automated notification"
+    assert str(mail.get_payload()).strip() == "n is 7"
+    assert server.logins == [("me", "pa55-w0rd")] * 2
+    told = await rooms.scope.db.fetchval("SELECT string_agg(payload::text, '') FROM event")
+    assert "pa55-w0rd" not in told
+
+
+async def test_a_template_that_cannot_be_rendered_is_told(rooms: Rooms, receiver: Receiver) -> None:
+    block = await _block(rooms, "slack-webhook", {"url": receiver.url})
+    action = {"type": "send-notification", "block_document_id": block, "body": "{{ 1 / 0 }}"}
+    ended = await _fire(rooms, action)
+    assert ended["payload"]["reason"] == "Template rendering failed: ZeroDivisionError('division by zero')"
+    assert ended["payload"]["template_error"] == "division by zero"
+    assert ended["payload"]["template_source"] == "{{ 1 / 0 }}"
+    assert receiver.requests == []
+
+
+async def test_a_template_that_takes_too_long_is_given_up(
+    rooms: Rooms, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "_LONGEST_SECONDS", 0.0)
+    block = await _block(rooms, "slack-webhook", {"url": receiver.url})
+    loops = "{% for a in range(90) %}{% for b in range(90) %}{{ a * b }}{% endfor %}{% endfor %}"
+    ended = await _fire(rooms, {"type": "send-notification", "block_document_id": block, "body": loops})
+    assert ended["payload"]["reason"].startswith("Template rendering failed: 'rendering takes longer than")
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize(("slug", "data"), [("custom-webhook", {"name": "x"}), ("slack-webhook", {})])
+async def test_a_block_that_lacks_something_is_told(rooms: Rooms, slug: str, data: dict[str, Any]) -> None:
+    block = await _block(rooms, slug, data)
+    ended = await _fire(rooms, {"type": "send-notification", "block_document_id": block, "body": "b"})
+    assert ended["payload"]["reason"] == "The notification block was invalid: the block has no url"
+
+
+async def test_a_block_that_notifies_nobody_is_told(rooms: Rooms) -> None:
+    block = await _block(rooms, "webhook", {"url": "http://x.example"})
+    ended = await _fire(rooms, {"type": "send-notification", "block_document_id": block, "body": "b"})
+    assert ended["payload"]["reason"] == "The referenced block was not a notification block"

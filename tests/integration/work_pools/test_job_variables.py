@@ -80,7 +80,8 @@ async def test_blocks_stand_in_for_defaults(pools: Pools) -> None:
 async def test_every_offered_template_makes_a_pool(pools: Pools) -> None:
     view = await pools.get("/collections/views/aggregate-worker-metadata")
     types = {name: entry for package in view.values() for name, entry in package.items()}
-    assert set(types) == {"process", "docker", "kubernetes"}
+    clouds = {"azure-container-instance", "cloud-run", "cloud-run-v2", "ecs", "vertex-ai"}
+    assert set(types) == {"process", "docker", "kubernetes"} | clouds
     for name, entry in types.items():
         assert entry["type"] == name
         await pools.pool(name, type=name, base_job_template=entry["default_base_job_configuration"])

@@ -165,14 +165,13 @@ def test_cancelling_what_has_no_infrastructure(old: object, pid: str | None, exp
 
 @pytest.mark.parametrize("new", TYPES)
 def test_a_persisted_result_is_not_left_for_a_new_attempt(new: T) -> None:
-    """Footnotes 6 and 7; a result that is no mapping counts as one."""
-    for result in (RESULT, ["a", "list"]):
-        run = FlowRun(uid(), state(T.COMPLETED, data=result), deployment_id=uid())
-        decision = decide_flow_run(run, propose(new), FlowRunFacts(), inputs())
-        kept = new in (T.SCHEDULED, T.PENDING, T.RUNNING, T.COMPLETED)
-        aborted = new in (T.PAUSED, T.CANCELLING, T.CRASHED)
-        assert outcome(decision) == ("R0" if kept else "Ab" if aborted else "A")
-    for empty in (None, NO_RESULT):
+    """Footnotes 6 and 7; only a mapping with something in it describes a result."""
+    run = FlowRun(uid(), state(T.COMPLETED, data=RESULT), deployment_id=uid())
+    decision = decide_flow_run(run, propose(new), FlowRunFacts(), inputs())
+    kept = new in (T.SCHEDULED, T.PENDING, T.RUNNING, T.COMPLETED)
+    aborted = new in (T.PAUSED, T.CANCELLING, T.CRASHED)
+    assert outcome(decision) == ("R0" if kept else "Ab" if aborted else "A")
+    for empty in (None, NO_RESULT, {}, ["a", "list"], 0):
         run = FlowRun(uid(), state(T.COMPLETED, data=empty), deployment_id=uid())
         expected = DEPLOYED["COMPLETED"].split()[NEW.index(new.value)]
         assert outcome(decide_flow_run(run, propose(new), FlowRunFacts(), inputs())) == expected
@@ -181,7 +180,7 @@ def test_a_persisted_result_is_not_left_for_a_new_attempt(new: T) -> None:
 @pytest.mark.parametrize("policy", [Policy.CORE, Policy.FORCED])
 def test_a_result_is_only_overwritten_by_a_result(policy: Policy) -> None:
     run = FlowRun(uid(), state(T.COMPLETED, data=RESULT))
-    for data, expected in ((None, "R0"), (NO_RESULT, "R0"), (RESULT, "A"), ([1], "A")):
+    for data, expected in ((None, "R0"), (NO_RESULT, "R0"), (RESULT, "A"), ({}, "A"), ([1], "R0")):
         assert (
             outcome(decide_flow_run(run, propose(T.COMPLETED, data=data), FlowRunFacts(), inputs(), policy)) == expected
         )

@@ -145,7 +145,7 @@ def check_departure(before: FlowRun, old: State, new: State) -> None:
         assert new.type not in (T.CANCELLING, T.PAUSED, T.CRASHED)
         if new.type is T.SCHEDULED:
             assert before.deployment_id is not None
-        if old.type is T.COMPLETED and has_persisted_result(old):
+        if old.type is T.COMPLETED and isinstance(old.data, dict) and has_persisted_result(old):
             assert new.type in TERMINAL
             assert new.type is not T.COMPLETED or has_persisted_result(new)
 

@@ -145,12 +145,17 @@ def test_slugs_refused(slug: str) -> None:
 
 def test_empty_slugs() -> None:
     assert ArtifactCreate(key="").key == ""
-    assert complaint(BlockDocumentCreate, name="", block_schema_id=ID, block_type_id=ID)[0] == ("name",)
+    anonymous = {"block_schema_id": ID, "block_type_id": ID, "is_anonymous": True}
+    assert complaint(BlockDocumentCreate, name="", **anonymous)[0] == ("name",)
 
 
-def test_block_documents_have_names() -> None:
-    _, why = complaint(BlockDocumentCreate, block_schema_id=ID, block_type_id=ID)
+@pytest.mark.parametrize("name", [{}, {"name": None}, {"name": ""}])
+def test_block_documents_have_names(name: dict[str, str | None]) -> None:
+    _, why = complaint(BlockDocumentCreate, block_schema_id=ID, block_type_id=ID, **name)
     assert why == "Value error, Names must be provided for block documents."
+
+
+def test_anonymous_block_documents_need_none() -> None:
     assert BlockDocumentCreate(block_schema_id=ID, block_type_id=ID, is_anonymous=True).name is None
 
 
@@ -298,7 +303,9 @@ def test_task_run_policy() -> None:
     assert TaskRunPolicy(max_retries=2, retry_delay_seconds=0.5).retry_delay == 0.5
     assert complaint(TaskRunPolicy, retry_jitter_factor=-0.1)[0] == ("retry_jitter_factor",)
     assert len(TaskRunPolicy.model_validate({"retry_delay": [1] * 50}).to_core().retry_delay or ()) == 50  # type: ignore[arg-type]
-    assert complaint(TaskRunPolicy, retry_delay=[1] * 51)[1] == "Value error, at most 50 retry delays are allowed"
+    assert complaint(TaskRunPolicy, retry_delay=[1] * 51)[1] == (
+        "Value error, Can not configure more than 50 retry delays per task."
+    )
 
 
 def test_cache_keys() -> None:

@@ -69,6 +69,15 @@ CREATE TABLE automation_waiting_event (
     PRIMARY KEY (shard, number)
 );
 
+-- What the runs were like that a metric looks at, by the time they started or ended: a count and a sum per slot.
+CREATE TABLE automation_metric_slot (
+    trigger_id uuid NOT NULL,
+    slot timestamptz NOT NULL, -- its beginning
+    count bigint NOT NULL,
+    total double precision NOT NULL,
+    PRIMARY KEY (trigger_id, slot)
+) WITH (fillfactor = 80);
+
 -- Firings of whole automations, as they were at that moment, and the actions they owe: rows that are claimed, retried
 -- and finished.
 CREATE TABLE automation_firing (
@@ -90,6 +99,10 @@ CREATE TABLE automation_action (
     automation_id uuid NOT NULL,
     action_index integer NOT NULL,
     action jsonb NOT NULL,
+    -- Waits for somebody else's service: such actions are claimed apart from all others.
+    outside boolean NOT NULL GENERATED ALWAYS AS (
+        coalesce(action->>'type' IN ('send-notification', 'call-webhook'), false)
+    ) STORED,
     -- What the action takes for its triggering event: that of the firing, or the event that tells of the firing.
     triggered_by text NOT NULL CHECK (triggered_by IN ('firing', 'automation')),
     status text NOT NULL DEFAULT 'ready' CHECK (status IN ('ready', 'running', 'done', 'failed')),
@@ -101,4 +114,33 @@ CREATE TABLE automation_action (
     outcome jsonb,
     UNIQUE (firing_id, action_index)
 );
-CREATE INDEX automation_action_due ON automation_action (due) WHERE status IN ('ready', 'running');
+CREATE INDEX automation_action_due ON automation_action (outside, due, id) WHERE status IN ('ready', 'running');
+
+-- Presets that were turned into automations, once for each value of the setting that asks for them.
+CREATE TABLE automation_preset (
+    workspace_id uuid NOT NULL REFERENCES workspace ON DELETE CASCADE,
+    name text NOT NULL,
+    automation_id uuid NOT NULL,
+    setting text NOT NULL,
+    PRIMARY KEY (workspace_id, name)
+);
+
+-- The pulse of flow runs in flight that send heartbeats: when the newest came in, when it was sent, seconds from one to
+-- the next, and when to look whether they stopped.
+CREATE TABLE flow_run_heartbeat (
+    flow_run_id uuid NOT NULL,
+    workspace_id uuid NOT NULL,
+    heard timestamptz NOT NULL,
+    beat timestamptz NOT NULL,
+    gap double precision NOT NULL,
+    due timestamptz NOT NULL,
+    PRIMARY KEY (flow_run_id, workspace_id)
+);
+CREATE INDEX flow_run_heartbeat_due ON flow_run_heartbeat (due);
+
+-- Who is there, of those that come and go: seen when last, and since when without a break.
+CREATE TABLE presence (
+    kind text PRIMARY KEY,
+    since timestamptz NOT NULL,
+    seen timestamptz NOT NULL
+);

@@ -1,5 +1,6 @@
 -- Back to the tables of 0001. What triggers have counted and actions still owed are lost.
-DROP TABLE automation_forgotten_trigger, automation_waiting_event, automation_watch, automation_action, automation_firing, automation_child_firing,
+DROP TABLE presence, flow_run_heartbeat, automation_preset, automation_metric_slot, automation_forgotten_trigger,
+    automation_waiting_event, automation_watch, automation_action, automation_firing, automation_child_firing,
     automation_bucket;
 ALTER TABLE event_consumer DROP COLUMN state;
 
