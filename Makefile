@@ -41,6 +41,7 @@ chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and 
 
 bench: $(VENV)/.dev $(CLIENT)/.installed  ## throughput and CPU beside the reference server, in one run
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks automations
 
 lint: $(VENV)/.dev  ## ruff, mypy, and the house rules (file lengths, direction of imports)
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ __all__ = ["Intervals", "intervals_of", "read_history"]
 
 MAX_INTERVALS = 500
 
+
 @dataclass(frozen=True, slots=True)
 class Intervals:
     """``count`` intervals of length ``step`` from ``start``, each without its end."""

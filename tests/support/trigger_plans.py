@@ -34,7 +34,9 @@ _RELATED: tuple[Any, ...] = (
 
 _names = st.sampled_from(_PATTERNS)
 _expected = st.lists(_names, max_size=2, unique=True)
-_openers: st.SearchStrategy[list[str]] = st.one_of(st.just([]), st.just([]), st.lists(_names, min_size=1, max_size=2, unique=True))
+_openers: st.SearchStrategy[list[str]] = st.one_of(
+    st.just([]), st.just([]), st.lists(_names, min_size=1, max_size=2, unique=True)
+)
 
 
 @st.composite

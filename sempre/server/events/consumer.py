@@ -131,7 +131,7 @@ _ENDS = """
 SELECT shard, fence, (SELECT coalesce(max(seq), 0) FROM event) AS number FROM event_consumer
 WHERE name = $1
 """
-_PASS = """
+_PASSED_OVER = """
 UPDATE event_consumer c SET position = p.number, holes = '[]', fence = c.fence + 1, updated = clock_timestamp()
 FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS p(shard, fence, number)
 WHERE c.name = $1 AND c.shard = p.shard AND c.fence = p.fence AND c.position < p.number
@@ -371,7 +371,7 @@ async def pass_over(db: Executor, name: str, idle: Callable[[], Awaitable[Sequen
     shards = await idle()
     known = [ends[shard] for shard in sorted(shards) if shard in ends]
     if known:
-        await db.execute(_PASS, name, *([row[part] for row in known] for part in ("shard", "fence", "number")))
+        await db.execute(_PASSED_OVER, name, *([row[part] for row in known] for part in ("shard", "fence", "number")))
     return shards
 
 

@@ -44,15 +44,15 @@ __all__ = [
 class Related:
     """The rows of ``resource`` whose ``key`` is what ``of`` is in the row they are related to.
 
-    ``sure``: where ``of`` is not null, such a row is there. ``known``: relations that are met by then, and are only
-    repeated for Postgres to start from fewer of these rows.
+    ``sure``: a column that is not null where such a row is there. ``known``: relations that are met by then, and are
+    only repeated for Postgres to start from fewer of these rows.
     """
 
     resource: Resource
     key: str
     of: str
     further: tuple["Related", ...] = ()
-    sure: bool = False
+    sure: str | None = None
     known: tuple["Related", ...] = ()
 
 
@@ -80,7 +80,7 @@ FLOW_RUNS = Family(resources.FLOW_RUN, (_FLOW, _TASK_RUNS, _DEPLOYMENT, _QUEUE))
 # The flow is the flow run's own (the database sees to it): to ask for it takes no way through the flow runs.
 TASK_RUNS = Family(
     resources.TASK_RUN,
-    (_FLOW, Related(resources.FLOW_RUN, "id", "flow_run_id", (_DEPLOYMENT, _QUEUE), sure=True, known=(_FLOW,))),
+    (_FLOW, Related(resources.FLOW_RUN, "id", "flow_run_id", (_DEPLOYMENT, _QUEUE), sure="flow_id", known=(_FLOW,))),
 )
 DEPLOYMENTS = Family(
     resources.DEPLOYMENT,
@@ -136,7 +136,7 @@ def _exists(related: Related, parent: FromClause, asked: ListCall, workspace_id:
     if filter is None and not further:
         return
     if related.sure and filter is not None and not any(given(filter)) and not further:
-        yield parent.c[related.of].is_not(None)
+        yield parent.c[related.sure].is_not(None)
         return
     further += [condition for each in related.known for condition in _exists(each, row, asked, workspace_id)]
     there = select(row.c.id).where(row.c.workspace_id == workspace_id, *own, *further)

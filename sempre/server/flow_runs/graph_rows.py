@@ -79,8 +79,8 @@ async def artifacts(db: Executor, workspace_id: UUID, id: UUID, limit: int) -> l
     """The first ``limit`` artifacts that are no results; what they hold only where it is a progress."""
     return await db.fetch(
         """
-        SELECT a.id::text, a.created, a.key, a.type, a.task_run_id::text, (a.key IS NULL OR c.id IS NOT NULL) AS is_latest,
-               CASE WHEN a.type = 'progress' THEN a.data END AS data
+        SELECT a.id::text, a.created, a.key, a.type, a.task_run_id::text,
+               (a.key IS NULL OR c.id IS NOT NULL) AS is_latest, CASE WHEN a.type = 'progress' THEN a.data END AS data
         FROM artifact a
             LEFT JOIN artifact_collection c
                 ON c.workspace_id = a.workspace_id AND c.key = a.key AND c.latest_id = a.id

@@ -67,16 +67,19 @@ async def late_runs(db: Executor, queue_id: UUID) -> int:
     return count
 
 
-async def in_flight(db: Executor, queue_id: UUID, *, limit: int, offset: int) -> tuple[list[Record], int]:
-    """A page of the runs that hold slots of the queue, by id, and how many there are."""
+async def in_flight(
+    db: Executor, workspace_id: UUID, name: str, *, limit: int, offset: int
+) -> tuple[list[Record], int]:
+    """A page of the runs that hold slots of the queue of that name, by id, and how many there are."""
     runs = await db.fetch(
         f"""
         SELECT r.id, r.name, r.state_type, r.state_name, r.start_time, r.state_timestamp, clock_timestamp() AS now
-        FROM flow_run r WHERE r.work_queue_id = $1 AND {_HELD} ORDER BY r.id LIMIT $2 OFFSET $3
+        FROM flow_run r WHERE {_HELD} AND {_OF_NAME} ORDER BY r.id LIMIT $3 OFFSET $4
         """,
-        queue_id,
+        workspace_id,
+        name,
         limit,
         offset,
     )
-    total: int = await db.fetchval(f"SELECT count(*) FROM flow_run r WHERE r.work_queue_id = $1 AND {_HELD}", queue_id)
+    total: int = await db.fetchval(f"SELECT count(*) FROM flow_run r WHERE {_HELD} AND {_OF_NAME}", workspace_id, name)
     return runs, total

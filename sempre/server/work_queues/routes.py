@@ -120,7 +120,9 @@ async def read_work_queue_concurrency_status(scope: ScopeDep, id: UUID, asked: N
     queue = await queue_queries.find_by_id(scope.db, scope.workspace_id, id)
     if queue is None:
         raise NotFound("Work queue not found.")
-    runs, total = await queries.in_flight(scope.db, id, limit=part.limit, offset=part.offset)
+    runs, total = await queries.in_flight(
+        scope.db, scope.workspace_id, queue["name"], limit=part.limit, offset=part.offset
+    )
     paged = lists.page_of([run_summary(run) for run in runs], total=total, part=part, page=asked.page)
     return JSON(
         {

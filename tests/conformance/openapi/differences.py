@@ -47,10 +47,6 @@ DELIBERATE = (
         "an interval beyond reason would keep a lost worker online for ever",
     ),
     Deliberate(
-        "TaskRunPolicy.retry_jitter_factor minimum", 0,
-        "a negative factor is refused: it would mean a delay in the past",
-    ),
-    Deliberate(
         "PATCH /flow_runs/{id}/labels body{} options", ["boolean", "integer", "number", "string"],
         "labels are scalars wherever they are written (a list there breaks later reads of the protocol's server)",
     ),

@@ -105,3 +105,14 @@ def test_the_script_fills_it_too() -> None:
     script = migrate.sql_of("0004", "0005")
     assert "EXIT WHEN place IS NULL" in script
     assert ":after" not in script
+
+
+async def test_it_moves_along_with_the_flow_run(database: Database) -> None:
+    connection = await asyncpg.connect(database.url)
+    (run, _), (other, flow) = await _flow_run(connection), await _flow_run(connection)
+    task = await _task_run(connection, run)
+    await connection.execute("UPDATE task_run SET flow_run_id = $2 WHERE id = $1", task, other)
+    assert await _flow_of(connection, task) == flow
+    await connection.execute("UPDATE task_run SET flow_run_id = $2 WHERE id = $1", task, uuid4())
+    assert await _flow_of(connection, task) is None
+    await connection.close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+from sempre.server.deployments.readiness import Readiness
 from tests.support.rooms import Rooms
 
 
 async def test_a_queue_is_remembered_as_it_was_asked_for(rooms: Rooms) -> None:
+    rooms.app.state.runtime = SimpleNamespace(readiness=Readiness(rooms.scope))
     pool = f"p-{uuid4().hex[:8]}"
     await rooms.post("/work_pools/", {"name": pool, "type": "process"}, 201)
     await rooms.post(f"/work_pools/{pool}/queues", {"name": "hi"}, 201)
@@ -40,6 +43,17 @@ async def test_a_queue_is_remembered_as_it_was_asked_for(rooms: Rooms) -> None:
     assert {run["work_queue_id"] for run in runs} == {None}
     kept = [(await rooms.get(f"/deployments/{id}"))["work_queue_name"] for id in (plain, named)]
     assert kept == [None, "hi"]
+
+
+async def test_runs_that_only_name_a_queue_hold_its_slots(rooms: Rooms) -> None:
+    flow = (await rooms.post("/flows/", {"name": f"f-{uuid4()}"}, 201))["id"]
+    queue = await rooms.post("/work_queues/", {"name": f"q-{uuid4().hex[:8]}"}, 201)
+    for type in ("RUNNING", "CANCELLING", "SCHEDULED"):
+        body = {"flow_id": flow, "name": type, "work_queue_name": queue["name"], "state": {"type": type}}
+        await rooms.post("/flow_runs/", body, 201)
+    held = await rooms.post(f"/work_queues/{queue['id']}/concurrency_status", {})
+    assert (held["active_slots"], held["count"]) == (2, 2)
+    assert {run["name"] for run in held["flow_runs"]} == {"RUNNING", "CANCELLING"}
 
 
 async def test_an_empty_schema_is_spelled_out(rooms: Rooms) -> None:

@@ -24,12 +24,6 @@ _NEW = (
     ),
     # Postgres finds the expression in the index only if it finds its columns there too.
     Index("flow_run_by_start", "flow_run", f"(({_STARTED}), id) INCLUDE ({_OF_A_FLOW_RUN}, expected_start_time, name)"),
-    Index(
-        "task_run_by_expected",
-        "task_run",
-        "(expected_start_time, id) INCLUDE (workspace_id, state_type, state_name, flow_run_id, start_time, "
-        "state_timestamp, total_run_time)",
-    ),
     Index("flow_run_by_flow", "flow_run", f"(flow_id, ({_STARTED}), id) INCLUDE ({_STATE_AND_TIMES})"),
     Index(
         "flow_run_by_deployment",
@@ -71,7 +65,6 @@ _OLD = (
     Index("flow_run_flow", "flow_run", "(flow_id, id)"),
     Index("flow_run_deployment", "flow_run", "(deployment_id, id) WHERE deployment_id IS NOT NULL"),
     Index("flow_run_parent", "flow_run", "(parent_task_run_id) WHERE parent_task_run_id IS NOT NULL"),
-    Index("task_run_expected", "task_run", "(expected_start_time, workspace_id)"),
     Index("task_run_started", "task_run", "(start_time, workspace_id)"),
     Index("flow_run_ended", "flow_run", "(end_time, workspace_id)"),
     Index("task_run_ended", "task_run", "(end_time, workspace_id)"),
