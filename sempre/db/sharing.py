@@ -1,8 +1,9 @@
-"""Answers that cost much, given to everybody who asks the same.
+"""Figures that cost much, given to everybody who asks the same.
 
-Whoever asks while the answer is being made waits for that one. And an answer that took long is given again for a time:
+Whoever asks while such a figure is being found waits for that one. And one that took long is given again for a time:
 ``REUSE`` times as long as it took, so that the same question keeps Postgres busy for at most a fraction of the time,
-however many pages with a counter are open. What is cheap is always asked afresh.
+however many pages with a counter are open. That is for large figures, in which nobody misses what happened a moment
+ago. What is cheap or small is always asked afresh: whoever has made a run finds it counted.
 """
 
 import asyncio
@@ -21,9 +22,15 @@ Ask = Callable[[], Awaitable[Any]]
 
 
 class SharedAnswers:
-    """Answers by question, at most ``size`` of them. Answers are not copied: nobody may change one."""
+    """Answers by question, at most ``size`` of them. Answers are not copied: nobody may change one.
 
-    def __init__(self, size: int = 200, clock: Callable[[], float] = time.monotonic) -> None:
+    ``is_large`` tells of an answer whether it may be some seconds old.
+    """
+
+    def __init__(
+        self, is_large: Callable[[Any], bool], size: int = 200, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._is_large = is_large
         self._size = size
         self._clock = clock
         self._asked: dict[Hashable, asyncio.Task[Any]] = {}
@@ -35,11 +42,18 @@ class SharedAnswers:
         if self._clock() < until:
             return answer
         task = self._asked.get(question)
-        if task is None:
-            task = self._asked[question] = asyncio.create_task(self._ask(question, ask))
-            task.add_done_callback(_heard)
-        # One who goes away takes nothing from the others, who wait for the same.
-        return await asyncio.shield(task)
+        if task is not None:
+            # One who goes away takes nothing from the others, who wait for the same.
+            answer = await asyncio.shield(task)
+            if self._is_large(answer):
+                return answer
+            # It may have been asked before what the caller did last. One that is asked from now on was not.
+        return await asyncio.shield(self._asked.get(question) or self._begin(question, ask))
+
+    def _begin(self, question: Hashable, ask: Ask) -> asyncio.Task[Any]:
+        task = self._asked[question] = asyncio.create_task(self._ask(question, ask))
+        task.add_done_callback(_heard)
+        return task
 
     async def _ask(self, question: Hashable, ask: Ask) -> Any:
         began = self._clock()
@@ -52,7 +66,7 @@ class SharedAnswers:
 
     def _keep(self, question: Hashable, answer: Any, seconds: float) -> None:
         self._known.pop(question, None)
-        if seconds < CHEAP_SECONDS:
+        if seconds < CHEAP_SECONDS or not self._is_large(answer):
             return
         self._known[question] = answer, self._clock() + min(REUSE * seconds, LONGEST_SECONDS)
         if len(self._known) > self._size:

@@ -6,12 +6,13 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from benchmarks.large_calls import Call, Facts, facts_of, list_calls
+from benchmarks.large_calls import Call, Facts, facts_of, list_calls, recorded_calls
 from benchmarks.large_seed import seed
 from sempre.server.runtime import Runtime
 from sempre.server.services import cancellation_cleanup, db_vacuum, late_runs, pause_expirations
@@ -21,6 +22,7 @@ from tests.support.rooms import Rooms, open_rooms
 from tests.support.servers import run_sempre
 
 SCALE, DAYS = 0.01, 20
+UI_CALLS = Path(__file__).parents[3] / "benchmarks" / "ui_calls.jsonl"
 
 # Calls that ask for something no index has, of all there is or of a whole day: what they read grows with that. None is
 # what a page of a UI asks for by itself.
@@ -99,10 +101,11 @@ async def facts(seeded: Database) -> Facts:
         await connection.close()
 
 
-async def test_no_list_reads_a_history_table_from_end_to_end(watched: Watched, facts: Facts) -> None:
+@pytest.mark.parametrize("calls", ["list_calls", "recorded_calls"])
+async def test_no_list_reads_a_history_table_from_end_to_end(watched: Watched, facts: Facts, calls: str) -> None:
     offences = [
         f"{call.name}: {call.path} {call.body}\n{plan}"
-        for call in list_calls(facts)
+        for call in (list_calls(facts) if calls == "list_calls" else recorded_calls(UI_CALLS, facts))
         if call.name not in UNBOUNDED
         for plan in await watched.plans(call)
         if plan.scanned

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from sempre.db.sharing import CHEAP_SECONDS, LONGEST_SECONDS, REUSE, SharedAnswers
+from tests.support.scopes import until
 
 
 class Oracle:
@@ -18,7 +19,8 @@ class Oracle:
         self.asked = 0
         self.gate: asyncio.Event | None = None
         self.error: Exception | None = None
-        self.answers = SharedAnswers(size=2, clock=lambda: self.now)
+        self.large = True
+        self.answers = SharedAnswers(lambda _: self.large, size=2, clock=lambda: self.now)
 
     async def get(self, question: str = "how many") -> int:
         number: int = await self.answers.get(question, self._answer)
@@ -45,6 +47,22 @@ async def test_what_is_cheap_is_asked_every_time(oracle: Oracle) -> None:
     assert [await oracle.get() for _ in range(3)] == [1, 2, 3]
 
 
+async def test_what_is_small_is_asked_every_time(oracle: Oracle) -> None:
+    oracle.takes, oracle.large = 10.0, False
+    assert [await oracle.get() for _ in range(3)] == [1, 2, 3]
+
+
+async def test_those_who_ask_for_what_is_small_get_what_was_asked_after_they_did(oracle: Oracle) -> None:
+    oracle.gate, oracle.large = asyncio.Event(), False
+    first = asyncio.create_task(oracle.get())
+    await until(lambda: oracle.asked == 1, "the first is asked")
+    later = [asyncio.create_task(oracle.get()) for _ in range(3)]
+    await until(lambda: not any(task.done() for task in later), "the others wait")
+    oracle.gate.set()
+    assert await first == 1
+    assert await asyncio.gather(*later) == [2, 2, 2]
+
+
 async def test_what_is_expensive_holds_in_proportion_to_its_cost(oracle: Oracle) -> None:
     oracle.takes = 0.5
     assert await oracle.get() == 1
@@ -67,8 +85,7 @@ async def test_those_who_ask_meanwhile_get_the_same_answer(oracle: Oracle) -> No
     oracle.gate = asyncio.Event()
     asking = [asyncio.create_task(oracle.get()) for _ in range(5)]
     other = asyncio.create_task(oracle.get("another question"))
-    while oracle.asked < 2:
-        await asyncio.sleep(0)
+    await until(lambda: oracle.asked >= 2, "both questions are asked")
     oracle.gate.set()
     assert await asyncio.gather(*asking) == [1] * 5
     assert await other == 2
@@ -79,8 +96,7 @@ async def test_one_who_goes_away_takes_nothing_from_the_others(oracle: Oracle) -
     oracle.gate = asyncio.Event()
     first = asyncio.create_task(oracle.get())
     second = asyncio.create_task(oracle.get())
-    while oracle.asked < 1:
-        await asyncio.sleep(0)
+    await until(lambda: oracle.asked >= 1, "the question is asked")
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first

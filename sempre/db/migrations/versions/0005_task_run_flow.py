@@ -53,7 +53,7 @@ _NEW = (
     Index(
         "task_run_by_flow",
         "task_run",
-        "(flow_id, start_time, id) INCLUDE (workspace_id, state_type, state_name, expected_start_time, "
+        "(flow_id, start_time, id) INCLUDE (workspace_id, state_type, state_name, flow_run_id, expected_start_time, "
         "state_timestamp, total_run_time) WHERE flow_id IS NOT NULL",
     ),
     # In the place of a narrower one, with all that a history looks at.
