@@ -2,8 +2,8 @@
 
 ``python -m benchmarks large`` takes twenty minutes and some 26 GB of disk at scale 1, all of it in a temporary folder
 that is removed afterwards. ``--keep`` leaves the database there and says how to measure it again with ``--url``.
-``--recorded benchmarks/ui_calls.jsonl`` measures what the pages of a UI ask for. The windows of calls move along with the
-time, so that no repeat is answered from memory unless the call names no window.
+``--recorded benchmarks/ui_calls.jsonl`` measures what the pages of a UI ask for. The windows of calls move along with
+the time, so that no repeat is answered from memory unless the call names no window.
 """
 
 from __future__ import annotations
