@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.browser.house import House
 from tests.browser.visit import Visit
+from tests.support.wait import eventually
 
 
 def test_a_variable(visit: Visit, house: House) -> None:
@@ -91,6 +92,12 @@ def test_a_quick_run(visit: Visit, house: House) -> None:
     visit.click("menuitem", "Quick run")
     created = visit.called("POST", "/create_flow_run")
     run = house.runs.wait_state(created.answer["id"], "COMPLETED", timeout=90)
+    # The client sends what it logged last after its run has ended, and the page of an ended run looks once.
+    eventually(
+        lambda: any("the orchestra plays violin" in line for line in house.runs.logs(run["id"])) or None,
+        "the run's last log has arrived",
+        timeout=30,
+    )
     visit.open(f"/runs/flow-run/{run['id']}", run["name"], "the orchestra plays violin", "Completed")
 
 
