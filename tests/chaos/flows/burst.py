@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 
 import httpx
 from prefect import flow, get_run_logger, runtime, task
@@ -36,7 +37,7 @@ def inner(number: int) -> int:
     return int(step(number))
 
 
-def until_somebody_answers(call):
+def until_somebody_answers(call: Callable[[], int]) -> int:
     """The client gives up at once when nobody answers the first request of a new connection, as a subflow opens one;
     afterwards it is patient by itself. Nothing has been started then."""
     while True:
@@ -55,7 +56,7 @@ def burst() -> int:
         futures = [step.submit(number * BURST + index) for index in range(BURST)]
         total += sum(future.result() for future in futures)
         time.sleep(1.0)
-    return total + int(until_somebody_answers(lambda: inner(-1)))
+    return total + until_somebody_answers(lambda: int(inner(-1)))
 
 
 if __name__ == "__main__":
