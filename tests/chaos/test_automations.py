@@ -26,8 +26,8 @@ from tests.support.wait import eventually
 
 pytestmark = pytest.mark.chaos
 
-SECONDS = either(8, 90)
-PER_SECOND = either(200, 400)
+SECONDS = either(8, 60)
+PER_SECOND = either(200, 500)
 _BATCH = 20
 _ENVIRONMENT = {
     "SEMPRE_SERVER_EVENTS_PROACTIVE_GRANULARITY": "1",
