@@ -104,9 +104,7 @@ async def _deployment(scope: Scope, id: UUID) -> Fields | None:
 
 
 async def _work_pool(scope: Scope, id: UUID) -> Fields | None:
-    name = await scope.db.fetchval(
-        "SELECT name FROM work_pool WHERE id = $1 AND workspace_id = $2", id, scope.workspace_id
-    )
+    name = await pool_queries.name_of(scope.db, scope.workspace_id, id)
     row = None if name is None else await pool_queries.find(scope.db, scope.workspace_id, name)
     return None if row is None else pool_to_wire(row, scope.client)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sempre.db.pool import Executor
 from sempre.server.actions.invocation import Invocation
-from sempre.server.events.emit import ServerEvent, emit, resource
+from sempre.server.events.emit import ServerEvent, emit, named, resource
 
 __all__ = ["tell"]
 
@@ -38,11 +38,7 @@ def _event(invocation: Invocation, change: str, details: dict[str, Any]) -> Serv
     if trigger.get("posture"):
         labels["prefect.posture"] = trigger["posture"]
     told = [("automation-triggered-event", invocation.told), ("triggering-event", invocation.triggering_event)]
-    events = [
-        {"prefect.resource.id": f"prefect.event.{event['id']}", "prefect.resource.role": role}
-        for role, event in told
-        if event is not None
-    ]
+    events = [named(role, "event", event["id"]) for role, event in told if event is not None]
     return ServerEvent(
         event=f"prefect.automation.action.{change}",
         resource=resource("automation", invocation.automation["id"], invocation.automation["name"], **labels),

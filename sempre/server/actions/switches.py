@@ -16,6 +16,7 @@ from sempre.server.actions.invocation import ActionFailed, Invocation
 from sempre.server.actions.targets import target_of
 from sempre.server.automations.routes import patch_automation
 from sempre.server.errors import NotFound
+from sempre.server.work_pools import queries
 from sempre.server.work_pools.queue_changes import change_queue
 from sempre.server.work_pools.routes import update_work_pool
 
@@ -27,9 +28,7 @@ async def switch_work_pool(invocation: Invocation) -> None:
     assert isinstance(action, PauseWorkPool | ResumeWorkPool)
     id = _target(invocation, "work-pool", action.work_pool_id)
     scope = invocation.scope
-    name = await scope.db.fetchval(
-        "SELECT name FROM work_pool WHERE id = $1 AND workspace_id = $2", id, scope.workspace_id
-    )
+    name = await queries.name_of(scope.db, scope.workspace_id, id)
     if name is None:
         raise ActionFailed(f"Work pool {id} not found")
     await update_work_pool(scope, name, WorkPoolUpdate(is_paused=isinstance(action, PauseWorkPool)))

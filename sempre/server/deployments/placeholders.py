@@ -5,6 +5,7 @@ from typing import Any
 
 from sempre.core.hydration import KIND, HydrationError, hydrate
 from sempre.server.scope import Scope
+from sempre.server.variables.queries import values_by_name
 
 __all__ = ["hydrated"]
 
@@ -13,8 +14,7 @@ async def hydrated(scope: Scope, parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters with their placeholders replaced. Raises HydrationError."""
     if not _has_placeholder(parameters):
         return parameters
-    rows = await scope.db.fetch("SELECT name, value FROM variable WHERE workspace_id = $1", scope.workspace_id)
-    value = hydrate(parameters, {row["name"]: row["value"] for row in rows})
+    value = hydrate(parameters, await values_by_name(scope.db, scope.workspace_id))
     if not isinstance(value, dict):
         raise HydrationError("Parameters must be an object.")
     return value

@@ -21,6 +21,7 @@ from sempre.server.orchestration import MAX_ATTEMPTS, Outcome, gave_up
 from sempre.server.responses import JSON, dumps
 from sempre.server.routing import Room
 from sempre.server.scope import Scope, ScopeDep
+from sempre.server.variables.queries import values_by_name
 
 __all__ = ["resume", "router"]
 
@@ -109,5 +110,4 @@ async def _variables(scope: Scope, run_input: dict[str, Any]) -> dict[str, Any]:
     """The workspace's variables, if the input may name any."""
     if KIND not in json.dumps(run_input):
         return {}
-    found = await scope.db.fetch("SELECT name, value FROM variable WHERE workspace_id = $1", scope.workspace_id)
-    return {row["name"]: row["value"] for row in found}
+    return await values_by_name(scope.db, scope.workspace_id)

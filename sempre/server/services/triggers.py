@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 from sempre.db.pool import Database
 from sempre.server.events.consumer import pass_over, take_share
 from sempre.server.scope import Scope
-from sempre.server.triggers.definitions import SHARDS
+from sempre.server.triggers.definitions import CONSUMER, SHARDS
 from sempre.server.triggers.known import KnownAutomations
 from sempre.server.triggers.reading import RecentEvents
-from sempre.server.triggers.shard import CONSUMER, Shard
+from sempre.server.triggers.shard import Shard
 
 __all__ = ["run"]
 

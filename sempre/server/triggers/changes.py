@@ -75,25 +75,26 @@ async def changes_of(scope: Scope, view: View, loaded: Loaded, reading: Reading)
 async def _add_buckets(scope: Scope, core: Evaluation, reading: Reading, changes: Changes) -> None:
     # What set off a long wait may be gone from the log when the wait is over.
     long = timedelta(seconds=scope.settings.events.retention_seconds) / 2
-    for automation, key, bucket in core.changed_buckets():
-        if bucket is None:
-            changes.buckets_gone.append(key)
-            continue
-        trigger = _trigger_of(automation, key.trigger_id)
-        last_event = None
-        if trigger.within > long and bucket.last_event is not None:
-            await reading.add(scope.db, [bucket.last_event])
-            last_event = reading.document(bucket.last_event)
-        changes.buckets.append(
-            counters.BucketWrite(
-                automation,
-                key,
-                bucket,
-                proactive=trigger.proactive,
-                satisfied=is_satisfied(trigger, bucket),
-                last_event=last_event,
-            )
+    changed = list(core.changed_buckets())
+    changes.buckets_gone = [key for _, key, bucket in changed if bucket is None]
+    kept = [
+        (automation, _trigger_of(automation, key.trigger_id), key, bucket)
+        for automation, key, bucket in changed
+        if bucket is not None
+    ]
+    outlasting = {key: bucket.last_event for _, trigger, key, bucket in kept if trigger.within > long}
+    await reading.add(scope.db, {event for event in outlasting.values() if event is not None})
+    changes.buckets = [
+        counters.BucketWrite(
+            automation,
+            key,
+            bucket,
+            proactive=trigger.proactive,
+            satisfied=is_satisfied(trigger, bucket),
+            last_event=None if (event := outlasting.get(key)) is None else reading.document(event),
         )
+        for automation, trigger, key, bucket in kept
+    ]
 
 
 def _trigger_of(automation: Automation, trigger_id: UUID) -> EventTrigger:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sempre.core.triggers.model import Firing
 from sempre.db.pool import Executor
-from sempre.server.events.emit import ServerEvent, emit, resource
+from sempre.server.events.emit import ServerEvent, emit, named, resource
 from sempre.server.ids import new_id
 from sempre.server.responses import dumps
 from sempre.server.triggers.definitions import Definition
@@ -54,7 +54,7 @@ def owed(definition: Definition, firing: dict[str, Any]) -> Owed:
     trigger = firing["trigger"] or {}
     labels = {"prefect.posture": trigger["posture"]} if trigger.get("posture") else {}
     cause = firing["triggering_event"]
-    related = [] if cause is None else [_role("triggering-event", cause["id"])]
+    related = [] if cause is None else [named("triggering-event", "event", cause["id"])]
     event = ServerEvent(
         event=f"prefect.automation.{change}",
         resource=resource("automation", definition.automation.id, definition.document["name"], **labels),
@@ -73,10 +73,6 @@ def owed(definition: Definition, firing: dict[str, Any]) -> Owed:
         "received": event.occurred,
     }
     return Owed(definition, firing, event, told)
-
-
-def _role(role: str, event_id: object) -> dict[str, str]:
-    return {"prefect.resource.id": f"prefect.event.{event_id}", "prefect.resource.role": role}
 
 
 def _tellable(cause: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -27,8 +27,7 @@ from sempre.server.triggers.known import KnownAutomations, View
 from sempre.server.triggers.memory import Memory
 from sempre.server.triggers.reading import Reading, RecentEvents, event_of
 
-__all__ = ["CONSUMER", "Shard"]
-
+__all__ = ["Shard"]
 
 # What a batch shows of each event: enough to tell which ones anybody may want.
 _COLUMNS = "seq, id, workspace_id, event, occurred, received, follows"

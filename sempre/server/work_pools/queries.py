@@ -19,6 +19,7 @@ __all__ = [
     "find",
     "forget_queues",
     "in_flight",
+    "name_of",
     "page",
     "queues_of",
     "slots_in_use",
@@ -45,6 +46,13 @@ async def find(db: Executor, workspace_id: UUID, name: str) -> Record | None:
     return await db.fetchrow(
         f"SELECT p.*, {_POOL_SLOTS} FROM work_pool p WHERE p.workspace_id = $1 AND p.name = $2", workspace_id, name
     )
+
+
+async def name_of(db: Executor, workspace_id: UUID, id: UUID) -> str | None:
+    name: str | None = await db.fetchval(
+        "SELECT name FROM work_pool WHERE id = $1 AND workspace_id = $2", id, workspace_id
+    )
+    return name
 
 
 async def page(db: Executor, workspace_id: UUID, asked: ListCall, part: Part) -> list[Record]:

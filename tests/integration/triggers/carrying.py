@@ -65,12 +65,6 @@ async def working(*runners: Runner) -> AsyncIterator[None]:
         await asyncio.gather(*(runner.stop(0) for runner in runners))
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
 async def ended(rooms: Rooms, count: int) -> bool:
     return len([row for row in await rows_of(rooms) if row["status"] in ("done", "failed")]) == count
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from sempre.db.pool import Executor
 from sempre.schemas.automations import AutomationCreate
 from sempre.schemas.events import Event
 from sempre.schemas.triggers import with_new_ids
@@ -54,13 +55,13 @@ async def automate(scope: Scope, trigger: Json, *actions: Json, **fields: Any) -
     return id
 
 
-async def send(scope: Scope, *events: Json) -> None:
-    """Append events as clients send them."""
+async def send(scope: Scope, *events: Json, db: Executor | None = None) -> None:
+    """Append events as clients send them, in a transaction (``db``) if there is one."""
     encoded = [
         encode(event, scope.workspace_id, scope.settings.events.maximum_size_bytes)
         for event in _EVENTS.validate_python(list(events))
     ]
-    await append(scope.db, [event for event in encoded if event is not None])
+    await append(db or scope.db, [event for event in encoded if event is not None])
 
 
 async def firings(scope: Scope, automation_id: UUID) -> list[Json]:

@@ -9,16 +9,15 @@ from uuid import UUID
 import pytest
 
 from sempre.db.pool import Record
-from sempre.server.events.append import append, encode
 from sempre.server.events.consumer import Consumer, Work, take_share
 from sempre.server.ids import new_id
 from sempre.server.scope import Scope
 from sempre.server.services import db_vacuum
 from sempre.server.services import triggers as service
 from sempre.server.triggers import shard as shards
-from sempre.server.triggers.definitions import SHARDS
+from sempre.server.triggers.definitions import CONSUMER, SHARDS
 from sempre.server.triggers.known import KnownAutomations
-from tests.integration.triggers.engine import _EVENTS, Engine, automate, firings, send
+from tests.integration.triggers.engine import Engine, automate, firings, send
 from tests.support.database import Database
 from tests.support.events import an_event
 from tests.support.scopes import open_scope, until
@@ -89,10 +88,8 @@ async def test_a_leader_that_commits_late_still_comes_first(scope: Scope) -> Non
     id = await automate(scope, _ANY)
     leader, follower = an_event(resource="leader"), an_event(resource="follower")
     follower["follows"] = leader["id"]
-    maximum = scope.settings.events.maximum_size_bytes
-    encoded = [encode(one, scope.workspace_id, maximum) for one in _EVENTS.validate_python([leader])]
     async with scope.db.transaction() as tx:
-        await append(tx, [one for one in encoded if one is not None])
+        await send(scope, leader, db=tx)
         await send(scope, follower, an_event(resource="other"))
         await engine.drain()
         assert len(await firings(scope, id)) == 1
@@ -108,13 +105,11 @@ async def test_what_is_committed_behind_a_batch_is_not_taken_for_seen(scope: Sco
     id = await automate(scope, _ANY)
     leader, follower = an_event(resource="leader"), an_event(resource="follower")
     follower["follows"] = leader["id"]
-    maximum = scope.settings.events.maximum_size_bytes
-    encoded = [encode(one, scope.workspace_id, maximum) for one in _EVENTS.validate_python([leader])]
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def late() -> None:
         async with scope.db.transaction() as tx:
-            await append(tx, [one for one in encoded if one is not None])
+            await send(scope, leader, db=tx)
             begun.set()
             await ended.wait()
 
@@ -219,7 +214,7 @@ async def test_two_services_share_the_work(database: Database) -> None:
         async def work(engine: service._Engine, owner: UUID | None) -> None:
             while not stopped.is_set():
                 if owner is not None:
-                    await take_share(one.db, shards.CONSUMER, owner)
+                    await take_share(one.db, CONSUMER, owner)
                 await engine.round(0.1)
 
         tasks = [asyncio.create_task(work(engine, by)) for engine, by in zip(engines, (None, owner), strict=True)]

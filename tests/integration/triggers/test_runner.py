@@ -24,10 +24,10 @@ from tests.integration.triggers.carrying import (
     outcomes,
     performing,
     rows_of,
-    until,
     working,
 )
 from tests.support.rooms import Rooms, rooms
+from tests.support.scopes import until
 
 __all__ = ["rooms"]
 
@@ -79,7 +79,7 @@ async def test_two_runners_share_and_each_action_ends_once(rooms: Rooms, monkeyp
     async with working(*runners):
         await fire(rooms, _NOTHING, _NOTHING, events=40)
         rooms.scope.doorbell.ring("actions")
-        await until(lambda: ended(rooms, 80))
+        await until(lambda: ended(rooms, 80), "all have ended", 20)
     assert len(done) == len(set(done)) == 80
     assert len(await outcomes(rooms)) == 80
 
@@ -100,13 +100,13 @@ async def test_slow_services_do_not_hold_up_other_actions(rooms: Rooms, monkeypa
     runner = Runner(rooms.scope, new_id(), at_once=3)
     await fire(rooms, webhook, events=5)
     async with working(runner):
-        await until(lambda: _running(rooms, 3))
+        await until(lambda: _running(rooms, 3), "three are running", 20)
         await fire(rooms, _NOTHING, events=10)
         rooms.scope.doorbell.ring("actions")
-        await until(lambda: _done(rooms, "do-nothing", 10))
+        await until(lambda: _done(rooms, "do-nothing", 10), "those inside are done", 20)
         assert await _running(rooms, 3)
         go.set()
-        await until(lambda: _done(rooms, "call-webhook", 15))
+        await until(lambda: _done(rooms, "call-webhook", 15), "those outside are done", 20)
 
 
 async def _running(rooms: Rooms, count: int) -> bool:
@@ -131,9 +131,9 @@ async def test_a_slot_is_filled_as_soon_as_it_is_free(rooms: Rooms, monkeypatch:
     performing(monkeypatch, perform)
     await fire(rooms, _NOTHING, events=10)
     async with working(Runner(rooms.scope, new_id(), at_once=2)):
-        await until(lambda: ended(rooms, 9))
+        await until(lambda: ended(rooms, 9), "nine have ended", 20)
         go.set()
-        await until(lambda: ended(rooms, 10))
+        await until(lambda: ended(rooms, 10), "the slow one has ended, too", 20)
 
 
 async def test_actions_of_a_firing_are_carried_out_in_order(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,9 +162,9 @@ async def test_a_slow_action_holds_up_those_after_it_for_a_while_only(
     performing(monkeypatch, perform)
     await fire(rooms, _NOTHING, _NOTHING)
     async with working(Runner(rooms.scope, new_id())):
-        await until(lambda: ended(rooms, 1))
+        await until(lambda: ended(rooms, 1), "the first has ended", 20)
         go.set()
-        await until(lambda: ended(rooms, 2))
+        await until(lambda: ended(rooms, 2), "the second has ended", 20)
 
 
 # --- stopping ----------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ async def test_the_service_goes_on_between_rounds_and_lets_go_when_it_stops(
     await fire(rooms, _NOTHING)
     supervisor.start()
     await begun.wait()
-    await until(lambda: _rounds(supervisor))
+    await until(lambda: _rounds(supervisor), "the service goes round", 20)
     assert await _running(rooms, 1)
     await supervisor.stop()
     (row,) = await rows_of(rooms)
