@@ -3,7 +3,11 @@
 ``Database`` and an open ``Transaction`` share the same four methods, so that a query function takes either.
 """
 
+import asyncio
+import contextlib
+import random
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
@@ -12,9 +16,11 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from sempre.db.connections import Connections
-from sempre.db.errors import DatabaseUnavailable, is_transient, partition_moved
-from sempre.db.sharing import SharedAnswers
+from sempre.db.connections import ConnectionCounts, Connections
+from sempre.db.errors import DatabaseUnavailable, ends_the_connection, is_transient, is_undone, refuses_writes
+from sempre.db.hosts import Hosts
+from sempre.db.replica import Replica
+from sempre.db.sharing import SharedAnswers, Store
 
 __all__ = ["Database", "Executor", "Record"]
 
@@ -33,6 +39,9 @@ class Executor(Protocol):
     async def execute(self, sql: str, *args: Any) -> str: ...
 
 
+# A deadlock or a lost race of snapshots is met again at once by few; a host that takes no writes is left at once.
+_TRIES_OF_WHAT_WAS_UNDONE = 4
+
 # From this on nobody misses one or two in a count.
 _LARGE_FIGURE = 20_000
 
@@ -45,7 +54,9 @@ class Database:
     """A lazily connected pool. Every failure that may pass with time is raised as ``DatabaseUnavailable``.
 
     ``dsn`` is anything asyncpg accepts, several hosts and ``target_session_attrs`` included.
-    ``statement_cache_size=0`` is for transaction-mode poolers.
+    ``statement_cache_size=0`` is for transaction-mode poolers. A connection is
+    replaced when it is ``lifetime`` seconds old (0: never). ``replica`` answers ``fetch_planned`` while it is as
+    recent as this database; it is opened and closed with it.
     """
 
     def __init__(
@@ -56,13 +67,17 @@ class Database:
         statement_timeout: float = 10.0,
         connect_timeout: float = 5.0,
         acquire_timeout: float = 10.0,
+        lifetime: float = 0.0,
         statement_cache_size: int | None = None,
         server_settings: dict[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        replica: Replica | None = None,
     ) -> None:
         self.dsn = dsn
+        self.replica = replica
         self._size = size
         self._connections = Connections(self._connect, size=size, timeout=acquire_timeout)
+        self._lifetime = lifetime
         self._answers = SharedAnswers(_are_large)
         self._open = False
         self._options: dict[str, Any] = {
@@ -74,22 +89,35 @@ class Database:
             self._options["ssl"] = tls
         if statement_cache_size is not None:
             self._options["statement_cache_size"] = statement_cache_size
+        self._hosts = Hosts(dsn, self._options)
 
     async def open(self) -> None:
         """Allow statements. Connects to nothing: a database that is away now may be there at the first statement."""
         self._open = True
+        if self.replica is not None:
+            await self.replica.open(self)
 
     async def close(self, timeout: float = 5.0) -> None:
         """Let running statements end, at most ``timeout`` seconds, then cut what is left."""
+        if self.replica is not None:
+            await self.replica.close()
         self._open = False
         await self._connections.close(timeout)
 
     async def connect(self) -> asyncpg.Connection:
         """A connection outside the pool, for listening. The caller closes it."""
         try:
-            return await asyncpg.connect(self.dsn, **{**self._options, "statement_cache_size": 0})
+            return await self._hosts.connect(statement_cache_size=0)
         except Exception as error:
             raise _translated(error) from error
+
+    @property
+    def away_seconds(self) -> float | None:
+        """For how long the database has been known to be away; ``None``: it is not."""
+        return self._connections.away_seconds
+
+    def connection_counts(self) -> ConnectionCounts:
+        return self._connections.counts()
 
     async def fetch(self, sql: str, *args: Any) -> list[Record]:
         return await self._run(asyncpg.Connection.fetch, sql, args)  # type: ignore[no-any-return]
@@ -109,61 +137,90 @@ class Database:
         For statements whose best plan depends on them: a window of time, the size of a page, a rare state. Prepared
         once, Postgres would soon settle for one plan that suits the average.
         """
+        if self.replica is not None:
+            rows = await self.replica.fetch(sql, args)
+            if rows is not None:
+                return rows
         return await self._run(_plan_and_fetch, sql, args)  # type: ignore[no-any-return]
+
+    def share_figures(self, store: Store) -> None:
+        """Let other processes know what ``fetch_figures`` found, and learn from them."""
+        self._answers.store = store
 
     async def fetch_figures(self, sql: str, *args: Any) -> list[Record]:
         """``fetch_planned`` for counts and sums, which may be some seconds old if they are large and expensive.
 
         Who asks the same meanwhile gets the same rows (:mod:`sempre.db.sharing`).
         """
-        question = sql, orjson.dumps(args, default=str)
+        question = orjson.dumps((sql, args), default=str)
         return await self._answers.get(question, lambda: self.fetch_planned(sql, *args))  # type: ignore[no-any-return]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Executor]:
-        """A transaction that commits at the end of the block and rolls back on any exception."""
+        """A transaction that commits at the end of the block and rolls back on any exception.
+
+        Whoever is cancelled in the block waits for nothing more: the connection is closed behind his back.
+        """
+        connection = await self._begun()
+        usable = silent = False
         try:
-            async with self._acquired() as connection, connection.transaction():
-                try:
-                    yield connection
-                except TimeoutError:
-                    connection.terminate()  # nobody answers: asking for a rollback would wait as long again
-                    raise
-        except DatabaseUnavailable:
-            raise
+            yield connection
+            if await connection.execute("COMMIT") != "COMMIT":  # the block hid an error, and all was undone
+                raise asyncpg.InFailedSQLTransactionError("the transaction had failed before its end")
+            usable = True
         except Exception as error:
+            silent = isinstance(error, TimeoutError)
+            usable = not silent and await _rolled_back(connection)
+            if refuses_writes(error):
+                self._connections.renew()
             if is_transient(error):
                 raise _translated(error) from error
             raise
+        finally:
+            self._connections.give_back(connection, usable=usable, silent=silent)
 
-    async def _run(self, method: Callable[..., Awaitable[Any]], sql: str, args: Sequence[Any]) -> Any:
-        # After a restart of Postgres every pooled connection may be dead; at most so many are met before a fresh one.
+    async def _begun(self) -> asyncpg.Connection:
         for dead in range(self._size + 1):
+            connection = await self._checkout()
             try:
-                connection = await self._checkout()
-                timed_out = False
-                try:
-                    return await method(connection, sql, *args)
-                except TimeoutError:
-                    timed_out = True
-                    raise
-                finally:
-                    self._connections.give_back(connection, usable=not timed_out)
-            except Exception as error:
-                if dead < self._size and _may_repeat(error, sql):
+                await connection.execute("BEGIN")
+            except BaseException as error:
+                self._connections.give_back(connection, usable=False, silent=isinstance(error, TimeoutError))
+                if dead < self._size and _may_repeat(error, "SELECT"):
                     continue
                 if is_transient(error):
                     raise _translated(error) from error
                 raise
+            return connection
         raise AssertionError  # the last turn of the loop returns or raises
 
-    @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await self._checkout()
-        try:
-            yield connection
-        finally:
-            self._connections.give_back(connection)
+    async def _run(self, method: Callable[..., Awaitable[Any]], sql: str, args: Sequence[Any]) -> Any:
+        # After a restart of Postgres every pooled connection may be dead; at most so many are met before a fresh one.
+        for failed in range(self._size + 1):
+            connection = await self._checkout()
+            usable = silent = False
+            try:
+                answer = await method(connection, sql, *args)
+                usable = True
+                return answer
+            except Exception as error:
+                silent = isinstance(error, TimeoutError)
+                usable = not ends_the_connection(error)
+                if refuses_writes(error):
+                    self._connections.renew()
+                undone = is_undone(error)
+                if failed < self._size and (
+                    failed + 1 < _TRIES_OF_WHAT_WAS_UNDONE if undone else _may_repeat(error, sql)
+                ):
+                    pause = random.random() * 0.02 * failed if undone else 0.0  # noqa: S311 (those who met part)
+                elif is_transient(error):
+                    raise _translated(error) from error
+                else:
+                    raise
+            finally:  # also when cancelled: then the statement may still run, and the connection is closed
+                self._connections.give_back(connection, usable=usable, silent=silent)
+            await asyncio.sleep(pause)
+        raise AssertionError  # the last turn of the loop returns or raises
 
     async def _checkout(self) -> asyncpg.Connection:
         if not self._open:
@@ -171,8 +228,15 @@ class Database:
         return await self._connections.take()
 
     async def _connect(self) -> asyncpg.Connection:
-        connection = await asyncpg.connect(self.dsn, **self._options)
-        await _prepare_codecs(connection)
+        connection = await self._hosts.connect()
+        try:
+            await _prepare_codecs(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        if self._lifetime:
+            expire, known = self._connections.expire, weakref.ref(connection)
+            asyncio.get_running_loop().call_later(self._lifetime, expire, known)
         return connection
 
 
@@ -182,16 +246,26 @@ async def _plan_and_fetch(connection: asyncpg.Connection, sql: str, *args: Any) 
     return rows
 
 
-def _may_repeat(error: Exception, sql: str) -> bool:
-    """Whether the statement was not sent, was undone, or changes nothing.
+async def _rolled_back(connection: asyncpg.Connection) -> bool:
+    """End the transaction, if it has not ended itself. False: the connection is of no further use."""
+    if connection.is_closed():
+        return False
+    if connection.is_in_transaction():
+        with contextlib.suppress(Exception):
+            await connection.execute("ROLLBACK")
+    return not connection.is_closed() and not connection.is_in_transaction()
+
+
+def _may_repeat(error: BaseException, sql: str) -> bool:
+    """Whether the statement was not sent, or changes nothing.
 
     A write that was sent over a connection now lost could have been committed.
     """
+    if isinstance(error, ValueError):  # an argument that the driver cannot encode
+        return False
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
-    if partition_moved(error):
-        return True
-    lost = isinstance(error, asyncpg.PostgresConnectionError | ConnectionError)
+    lost = ends_the_connection(error) and not isinstance(error, TimeoutError)
     return lost and sql.lstrip()[:6].upper() == "SELECT"
 
 

@@ -4,21 +4,33 @@ Whoever asks while such a figure is being found waits for that one. And one that
 ``REUSE`` times as long as it took, so that the same question keeps Postgres busy for at most a fraction of the time,
 however many pages with a counter are open. That is for large figures, in which nobody misses what happened a moment
 ago. What is cheap or small is always asked afresh: whoever has made a run finds it counted.
+
+Other processes may be told what was found (``store``), for as long as it is given again here.
 """
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
-__all__ = ["SharedAnswers"]
+__all__ = ["SharedAnswers", "Store"]
 
 CHEAP_SECONDS = 0.1
 REUSE = 20.0
 LONGEST_SECONDS = 30.0
 
 Ask = Callable[[], Awaitable[Any]]
+
+
+class Store(Protocol):
+    """Answers that processes tell each other. Neither method raises anything, nor takes long: without an answer from
+    here it is asked for as if there were no store."""
+
+    async def read(self, question: bytes) -> tuple[Any, float] | None:
+        """An answer, and for how many seconds it may still be given."""
+
+    async def write(self, question: bytes, answer: Any, seconds: float) -> None: ...
 
 
 class SharedAnswers:
@@ -33,10 +45,12 @@ class SharedAnswers:
         self._is_large = is_large
         self._size = size
         self._clock = clock
-        self._asked: dict[Hashable, asyncio.Task[Any]] = {}
-        self._known: OrderedDict[Hashable, tuple[Any, float]] = OrderedDict()
+        self._asked: dict[bytes, asyncio.Task[Any]] = {}
+        self._known: OrderedDict[bytes, tuple[Any, float]] = OrderedDict()
+        self._telling: set[asyncio.Task[None]] = set()
+        self.store: Store | None = None
 
-    async def get(self, question: Hashable, ask: Ask) -> Any:
+    async def get(self, question: bytes, ask: Ask) -> Any:
         """The answer of ``ask``, or a recent one. What it raises is raised for all who wait, and forgotten."""
         answer, until = self._known.get(question, (None, 0.0))
         if self._clock() < until:
@@ -50,27 +64,39 @@ class SharedAnswers:
             # It may have been asked before what the caller did last. One that is asked from now on was not.
         return await asyncio.shield(self._asked.get(question) or self._begin(question, ask))
 
-    def _begin(self, question: Hashable, ask: Ask) -> asyncio.Task[Any]:
+    def _begin(self, question: bytes, ask: Ask) -> asyncio.Task[Any]:
         task = self._asked[question] = asyncio.create_task(self._ask(question, ask))
         task.add_done_callback(_heard)
         return task
 
-    async def _ask(self, question: Hashable, ask: Ask) -> Any:
-        began = self._clock()
+    async def _ask(self, question: bytes, ask: Ask) -> Any:
         try:
+            self._known.pop(question, None)
+            told = await self.store.read(question) if self.store else None
+            if told is not None:
+                self._keep(question, *told)
+                return told[0]
+            began = self._clock()
             answer = await ask()
-            self._keep(question, answer, self._clock() - began)
+            took = self._clock() - began
+            if took >= CHEAP_SECONDS and self._is_large(answer):
+                self._keep(question, answer, REUSE * took)
+                self._tell(question, answer, REUSE * took)
             return answer
         finally:
             del self._asked[question]
 
-    def _keep(self, question: Hashable, answer: Any, seconds: float) -> None:
-        self._known.pop(question, None)
-        if seconds < CHEAP_SECONDS or not self._is_large(answer):
-            return
-        self._known[question] = answer, self._clock() + min(REUSE * seconds, LONGEST_SECONDS)
+    def _keep(self, question: bytes, answer: Any, seconds: float) -> None:
+        self._known[question] = answer, self._clock() + min(seconds, LONGEST_SECONDS)
         if len(self._known) > self._size:
             self._known.popitem(last=False)
+
+    def _tell(self, question: bytes, answer: Any, seconds: float) -> None:
+        """Nobody waits for that."""
+        if self.store is not None:
+            task = asyncio.create_task(self.store.write(question, answer, min(seconds, LONGEST_SECONDS)))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
 
 def _heard(task: asyncio.Task[Any]) -> None:

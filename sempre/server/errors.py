@@ -15,9 +15,13 @@ from starlette.responses import Response
 
 from sempre.db.errors import DatabaseUnavailable
 from sempre.server.responses import JSON
+from sempre.server.schema import schema_of
+from sempre.server.scope import Scope
 
 __all__ = [
     "INTEGRITY",
+    "MAINTENANCE",
+    "RETRY_AFTER_SECONDS",
     "BadRequest",
     "Conflict",
     "Forbidden",
@@ -35,6 +39,8 @@ __all__ = [
 log = logging.getLogger("sempre.server")
 
 RETRY_AFTER_SECONDS = 1
+# Clients that read this ask again for ever.
+MAINTENANCE = {"Prefect-Maintenance": "true"}
 
 INTEGRITY = (
     "Data integrity conflict. This usually means a unique or foreign key constraint was violated. "
@@ -107,9 +113,25 @@ def invalid_request(errors: list[dict[str, Any]], body: Any) -> Response:
         return JSON({"exception_message": message, "exception_detail": named, "request_body": None}, 422)
 
 
-def unavailable(retry_after: float = RETRY_AFTER_SECONDS) -> Response:
-    """503: clients of the protocol wait ``Retry-After`` seconds and send the same again."""
-    return JSON({"exception_message": "Service Unavailable"}, 503, {"Retry-After": str(retry_after)})
+def unavailable(state: Any, message: str = "Service Unavailable") -> Response:
+    """503: clients of the protocol wait ``Retry-After`` seconds and send the same again, six times at most.
+
+    With ``Prefect-Maintenance`` they do not count. Six seconds are too few for a Postgres that restarts or fails over,
+    so they are told that while it is known to be away, for as long as the settings let them wait.
+    """
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    scope: Scope | None = getattr(state, "scope", None)
+    if scope is not None:
+        away = _away_seconds(state, scope)
+        if away is not None and away <= scope.settings.api.outage_patience_seconds:
+            headers |= MAINTENANCE
+    return JSON({"exception_message": message}, 503, headers)
+
+
+def _away_seconds(state: Any, scope: Scope) -> float | None:
+    """For how long the database is known to be away, be it that it has not been seen since the start."""
+    schema = schema_of(state)
+    return schema.unseen_seconds if schema is not None and schema.problem is not None else scope.db.away_seconds
 
 
 async def _service_error(request: Request, error: Exception) -> Response:
@@ -155,7 +177,7 @@ async def _too_long(request: Request, error: Exception) -> Response:
 
 async def _database_error(request: Request, error: Exception) -> Response:
     log.warning("database unavailable on %s %s: %s", request.method, request.url.path, error)
-    return unavailable()
+    return unavailable(request.app.state)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -168,6 +168,19 @@ class DatabaseSettings:
         suffixes=("SQLALCHEMY_CONNECT_ARGS_TLS_CHECK_HOSTNAME",),
     )
     echo: bool = setting(False, "Log every statement.")
+    read_url: str | None = setting(
+        None,
+        "Postgres URL of a streaming read replica. Lists, counts and histories are read from it while it is as recent "
+        "as the primary; passwords as in the connection URL. Unset: everything is read from the primary.",
+        secret=True,
+        suffixes=("READ_URL", "READ_REPLICA_URL"),
+    )
+    read_max_lag_seconds: float = setting(
+        1.0,
+        "Longest a list waits for the read replica to catch up with what was committed before. One that is further "
+        "behind is not asked.",
+        minimum=0.01,
+    )
 
     def server_settings(self) -> dict[str, str]:
         """Session settings for `asyncpg.connect(server_settings=...)`."""

@@ -23,7 +23,7 @@ class Oracle:
         self.answers = SharedAnswers(lambda _: self.large, size=2, clock=lambda: self.now)
 
     async def get(self, question: str = "how many") -> int:
-        number: int = await self.answers.get(question, self._answer)
+        number: int = await self.answers.get(question.encode(), self._answer)
         return number
 
     async def _answer(self) -> int:

@@ -1,0 +1,347 @@
+"""A database that goes away in every way there is, and comes back: the pool says so at once and recovers by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from sempre.db import pool as pools
+from sempre.db.errors import DatabaseUnavailable
+from tests.support.net import LOOPBACK
+from tests.support.relay import Relay
+from tests.support.scopes import until
+from tests.support.standby import HostsDatabase, Primary, Standby, both
+
+BACK_SECONDS = 2.5  # "within a second or two", and this machine's slack
+
+
+@pytest.fixture(scope="module")
+def primary() -> Iterator[Primary]:
+    node = Primary().start()
+    yield node
+    node.remove()
+
+
+@pytest.fixture
+def relay(primary: Primary) -> Iterator[Relay]:
+    between = Relay(primary.port).start()
+    yield between
+    between.stop()
+
+
+@asynccontextmanager
+async def opened(dsn: str, **options: Any) -> AsyncIterator[pools.Database]:
+    db = pools.Database(dsn, **{"size": 4, "statement_timeout": 1.0, "connect_timeout": 1.0, **options})
+    await db.open()
+    try:
+        yield db
+    finally:
+        await db.close(timeout=1)
+
+
+def through(relay: Relay) -> str:
+    return f"postgresql://postgres@{LOOPBACK}:{relay.port}/postgres"
+
+
+async def crowd(db: pools.Database, size: int = 4) -> None:
+    """Make every connection there is room for."""
+    await asyncio.gather(*(db.fetchval("SELECT pg_sleep(0.05)") for _ in range(size)))
+
+
+async def fails(db: pools.Database) -> bool:
+    try:
+        await db.fetchval("SELECT 1")
+    except DatabaseUnavailable:
+        return True
+    return False
+
+
+async def works(db: pools.Database) -> bool:
+    return not await fails(db)
+
+
+async def seconds_until_back(db: pools.Database) -> float:
+    began = time.monotonic()
+    await until(lambda: works(db), "statements pass again")
+    return time.monotonic() - began
+
+
+async def test_who_is_known_to_be_away_is_not_waited_for(relay: Relay) -> None:
+    async with opened(through(relay), connect_timeout=5) as db:
+        await crowd(db)
+        await asyncio.to_thread(relay.cut)
+        await until(lambda: fails(db), "statements fail")
+        began = time.monotonic()
+        assert all(await asyncio.gather(*(fails(db) for _ in range(200))))
+        assert time.monotonic() - began < 0.5
+        await asyncio.to_thread(relay.mend)
+        assert await seconds_until_back(db) < BACK_SECONDS
+
+
+async def test_a_network_that_swallows_everything(relay: Relay) -> None:
+    """Connections stay open and new ones are accepted; nobody answers. Every wait is bounded, also in line."""
+    async with opened(through(relay)) as db:
+        await crowd(db)
+        relay.hold()
+        began = time.monotonic()
+        assert all(await asyncio.gather(*(fails(db) for _ in range(40))))
+        # In line, a statement without an answer, the doubt about the others, a connection that does not come about.
+        assert time.monotonic() - began < 5
+        assert await fails(db)
+        later = time.monotonic()
+        assert all(await asyncio.gather(*(fails(db) for _ in range(40))))
+        assert time.monotonic() - later < 0.5, "it is known to be away"
+        relay.let_go()
+        assert await seconds_until_back(db) < BACK_SECONDS
+
+
+async def test_connections_that_died_in_silence_do_not_poison_the_pool(primary: Primary) -> None:
+    """The machine behind the name was replaced: its old connections answer nobody, new ones reach another one."""
+    old, name = Relay(primary.port).start(), Relay(0)
+    name.target_port = old.port
+    name.start()
+    try:
+        async with opened(through(name)) as db:
+            await crowd(db)
+            old.hold()
+            name.target_port = primary.port
+            began = time.monotonic()
+            assert await fails(db)
+            assert await seconds_until_back(db) < BACK_SECONDS
+            # One statement found out for all of them.
+            assert await asyncio.gather(*(works(db) for _ in range(4))) == [True] * 4
+            assert time.monotonic() - began < 1.0 + 2 * BACK_SECONDS
+    finally:
+        name.stop()
+        old.stop()
+
+
+async def test_a_frozen_server(primary: Primary) -> None:
+    async with opened(primary.database().url) as db:
+        await crowd(db)
+        primary.pause()
+        try:
+            began = time.monotonic()
+            assert all(await asyncio.gather(*(fails(db) for _ in range(20))))
+            assert time.monotonic() - began < 5
+        finally:
+            primary.resume()
+        assert await seconds_until_back(db) < BACK_SECONDS
+
+
+async def test_a_restart_loses_reads_nothing_and_transactions_nothing_before_they_begin(primary: Primary) -> None:
+    async with opened(primary.database().url) as db:
+        await crowd(db)
+        await asyncio.to_thread(primary.stop)
+        await asyncio.to_thread(primary.restart)
+        async with db.transaction() as transaction:
+            assert await transaction.fetchval("SELECT 1") == 1
+        assert await db.fetchval("SELECT 1") == 1
+
+
+async def test_a_crash_of_one_session_restarts_all_of_them(primary: Primary) -> None:
+    """kill -9 of a backend: Postgres ends every session and recovers (57P02, 57P03)."""
+    async with opened(primary.database().url) as db:
+        await crowd(db)
+        pid = await db.fetchval("SELECT pg_backend_pid()")
+        os.kill(pid, signal.SIGKILL)
+
+        async def all_work() -> bool:
+            return all(await asyncio.gather(*(works(db) for _ in range(8))))
+
+        await until(all_work, "statements pass again", 10)
+
+
+async def test_a_full_server_leaves_us_the_connections_we_have(primary: Primary) -> None:
+    """53300: who finds no room waits for one of ours, and is not refused."""
+    await asyncio.to_thread(_restart_with_room_for, primary, 12)
+    try:
+        async with opened(primary.database().url, size=8, acquire_timeout=5, statement_timeout=5) as db:
+            assert await works(db)
+            async with no_room(primary):
+                await asyncio.gather(*(db.fetchval("SELECT pg_sleep(0.05)") for _ in range(16)))
+        async with opened(primary.database().url) as late:
+            async with no_room(primary):
+                assert await fails(late), "without a connection of our own there is nothing to wait for"
+            assert await seconds_until_back(late) < BACK_SECONDS
+    finally:
+        await asyncio.to_thread(_restart_with_room_for, primary, 200)
+
+
+def _restart_with_room_for(primary: Primary, connections: int) -> None:
+    primary.statement(f"ALTER SYSTEM SET max_connections = {connections}")
+    primary.stop()
+    primary.restart()
+
+
+@asynccontextmanager
+async def no_room(primary: Primary) -> AsyncIterator[None]:
+    """Others hold all connections that the server has left."""
+    hogs: list[asyncpg.Connection] = []
+    try:
+        with contextlib.suppress(asyncpg.TooManyConnectionsError):
+            while True:
+                hogs.append(await asyncpg.connect(primary.database().url))
+        assert hogs
+        yield
+    finally:
+        for hog in hogs:
+            await hog.close()
+
+
+async def test_the_kernel_is_told_to_notice_a_peer_that_vanished(primary: Primary) -> None:
+    async with opened(primary.database().url) as db:
+        connection = await db.connect()
+        try:
+            sock = connection._transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+        finally:
+            await connection.close()
+
+
+async def test_a_statement_that_was_cancelled_ends_and_its_connection_is_not_used_again(primary: Primary) -> None:
+    async with opened(primary.database().url, size=1, statement_timeout=30) as db:
+        await db.fetchval("SELECT 1")
+        async with opened(primary.database().url) as watcher:
+            for work in (_sleep, _sleep_in_transaction):
+                task = asyncio.create_task(work(db))
+                await until(lambda: _sleepers(watcher), "the statement runs")
+                began = time.monotonic()
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert await works(db)
+                await until(lambda: _nobody_sleeps(watcher), "Postgres was told to stop it")
+                assert time.monotonic() - began < 2
+
+
+async def _sleepers(db: pools.Database) -> int:
+    return int(await db.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+
+
+async def _nobody_sleeps(db: pools.Database) -> bool:
+    return not await _sleepers(db)
+
+
+async def _sleep(db: pools.Database) -> None:
+    await db.fetchval("SELECT pg_sleep(60)")
+
+
+async def _sleep_in_transaction(db: pools.Database) -> None:
+    async with db.transaction() as transaction:
+        await transaction.fetchval("SELECT pg_sleep(60)")
+
+
+async def test_who_is_cancelled_does_not_wait_for_a_frozen_server(primary: Primary) -> None:
+    async with opened(primary.database().url, statement_timeout=30) as db:
+        await crowd(db)
+        primary.pause()
+        try:
+            for work in (_sleep, _sleep_in_transaction):
+                began = time.monotonic()
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await work(db)
+                assert time.monotonic() - began < 0.5
+        finally:
+            primary.resume()
+        assert await seconds_until_back(db) < BACK_SECONDS
+
+
+async def test_one_session_that_hangs_costs_one_statement(primary: Primary) -> None:
+    """As on a disk that does not answer: the session cannot even be cancelled. Others go on."""
+    async with opened(primary.database().url, size=1) as db:
+        pid = await db.fetchval("SELECT pg_backend_pid()")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            assert await fails(db)
+            assert time.monotonic() - began < 1.5
+            assert await seconds_until_back(db) < 0.5
+            assert await db.fetchval("SELECT pg_backend_pid()") != pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_old_connections_are_replaced(primary: Primary) -> None:
+    async with opened(primary.database().url, size=1, lifetime=0.2) as db:
+        pid = await db.fetchval("SELECT pg_backend_pid()")
+
+        async def another() -> bool:
+            return bool(await db.fetchval("SELECT pg_backend_pid()") != pid)
+
+        await until(another, "another session")
+
+
+async def test_a_first_host_that_says_nothing_costs_a_moment_only(primary: Primary, relay: Relay) -> None:
+    relay.hold()
+    database = HostsDatabase("postgres", "", (relay.port, primary.port))
+    async with opened(database.url, connect_timeout=5) as db:
+        began = time.monotonic()
+        await crowd(db)
+        assert time.monotonic() - began < 1.5
+        again = time.monotonic()
+        connection = await db.connect()
+        await connection.close()
+        assert time.monotonic() - again < 0.25, "the host that answered is asked first"
+
+
+async def test_an_old_primary_that_takes_no_writes_any_more_is_left(primary: Primary) -> None:
+    """25006: the statement is repeated where writes are taken, on none of the connections there were."""
+    standby = await asyncio.to_thread(Standby(primary).start)
+    relay = Relay(primary.port).start()
+    try:
+        first = HostsDatabase("postgres", "", (relay.port,), "read-write")
+        async with opened(first.url) as db:
+            await db.execute("CREATE TABLE IF NOT EXISTS kept (number int)")
+            await crowd(db)
+            # The name now leads to the new primary; the connections there are still lead to the old one.
+            await asyncio.to_thread(_take_writes, primary, False)
+            await asyncio.to_thread(standby.promote)
+            relay.target_port = standby.port
+            await until(lambda: _read_only(db), "the old primary has read its settings")
+            await db.execute("INSERT INTO kept VALUES (1)")
+            assert await asyncio.to_thread(standby.database().fetch, "SELECT number FROM kept") == [{"number": 1}]
+            assert await asyncio.to_thread(primary.database().fetch, "SELECT number FROM kept") == []
+    finally:
+        relay.stop()
+        await asyncio.to_thread(_take_writes, primary, True)
+        await asyncio.to_thread(standby.remove)
+
+
+def _take_writes(primary: Primary, yes: bool) -> None:
+    change = "RESET default_transaction_read_only" if yes else "SET default_transaction_read_only = on"
+    primary.statement(f"ALTER SYSTEM {change}", "SELECT pg_reload_conf()")
+
+
+async def _read_only(db: pools.Database) -> bool:
+    return bool(await db.fetchval("SHOW default_transaction_read_only") == "on")
+
+
+async def test_failover(primary: Primary) -> None:
+    standby = await asyncio.to_thread(Standby(primary, synchronous=True).start)
+    database = both(primary, standby, primary.database())
+    try:
+        async with opened(database.url) as db:
+            await crowd(db)
+            await asyncio.to_thread(primary.kill)
+            assert await fails(db)
+            await asyncio.to_thread(standby.promote)
+            assert await seconds_until_back(db) < BACK_SECONDS
+            assert await db.fetchval("SELECT inet_server_port()") == standby.port
+            async with db.transaction() as transaction:
+                await transaction.execute("CREATE TABLE after_failover ()")
+    finally:
+        await asyncio.to_thread(standby.remove)
