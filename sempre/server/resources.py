@@ -1,24 +1,47 @@
-"""What every server process opens first: the database, at the schema this release expects."""
+"""What every server process opens first: the database, Redis, the doorbell."""
 
 import asyncio
-import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from sempre.db import migrate
 from sempre.db.embedded import EmbeddedPostgres, start_embedded
-from sempre.db.errors import is_transient
 from sempre.db.pool import Database
+from sempre.db.replica import Replica
+from sempre.server.feed.doorbell import RINGS_KEPT, Doorbell
+from sempre.server.redis.figures import ToldFigures
+from sempre.server.redis.installation import Installation
+from sempre.server.redis.roles import open_redis
+from sempre.server.redis.stream import Stream
+from sempre.server.scope import Scope
 from sempre.server.settings import Settings
+from sempre.server.settings.database import DatabaseSettings
 
-__all__ = ["migrated", "open_database"]
-
-log = logging.getLogger("sempre.server")
-
-_RETRY_SECONDS = 1.0
-# Elsewhere these mean that the schema is about to come; in a migration nothing else will bring what is missing.
-_REVISION_IS_WRONG = frozenset({"0A000", "3F000", "42P01"})
+__all__ = ["open_resources"]
 
 
-async def open_database(settings: Settings) -> tuple[Database, EmbeddedPostgres | None]:
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Scope]:
+    """A process's view of the installation. Nothing needs to be reachable yet; an embedded database is started."""
+    db, embedded = await _open_database(settings)
+    try:
+        async with open_redis(settings) as redis:
+            installation = Installation(db, settings.redis.key_prefix)
+            if redis.cache is not None:
+                db.share_figures(ToldFigures(redis.cache, installation))
+            rings = Stream(redis.streams, installation, "doorbell", RINGS_KEPT) if redis.streams else None
+            doorbell = Doorbell(db, rings)
+            doorbell.start()
+            try:
+                yield Scope(db, settings, doorbell, redis=redis, installation=installation)
+            finally:
+                await doorbell.stop()
+    finally:
+        await db.close()
+        if embedded is not None:
+            await asyncio.to_thread(embedded.release)
+
+
+async def _open_database(settings: Settings) -> tuple[Database, EmbeddedPostgres | None]:
     """The pool of the configured database, or of the embedded one, which is started if need be."""
     configured = settings.database
     embedded = None
@@ -26,39 +49,24 @@ async def open_database(settings: Settings) -> tuple[Database, EmbeddedPostgres 
     if dsn is None:
         embedded = await asyncio.to_thread(start_embedded, settings.home)
         dsn = embedded.dsn
-    db = Database(
-        dsn,
-        size=configured.pool_size,
-        statement_timeout=configured.statement_timeout_seconds,
-        connect_timeout=configured.connect_timeout_seconds,
-        acquire_timeout=configured.pool_timeout_seconds,
-        statement_cache_size=configured.statement_cache_size,
-        server_settings=configured.server_settings(),
-        tls=configured.ssl_context(),
-    )
+    replica = None
+    if configured.read_url is not None:
+        replica = Replica(_pool(configured.read_url, configured), max_lag=configured.read_max_lag_seconds)
+    db = _pool(dsn, configured, replica)
     await db.open()
     return db, embedded
 
 
-async def migrated(db: Database, settings: Settings) -> None:
-    """Bring the schema up to date, waiting for the database as long as it takes."""
-    if not settings.database.migrate_on_start:
-        return
-    options = settings.database.migration_options()
-    while True:
-        try:
-            if not await migrate.is_current(db.dsn, options=options):
-                await migrate.upgrade(db.dsn, options=options, tell=log.warning)
-            return
-        except Exception as error:
-            if not _may_pass(error):
-                raise
-            log.warning("waiting for the database before migrating: %s", error)
-            await asyncio.sleep(_RETRY_SECONDS)
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the database is away rather than a revision wrong. The toolkit wraps what the driver raised."""
-    cause = getattr(error, "orig", None) or error
-    cause = cause.__cause__ or cause
-    return is_transient(cause) and getattr(cause, "sqlstate", None) not in _REVISION_IS_WRONG
+def _pool(dsn: str, configured: DatabaseSettings, replica: Replica | None = None) -> Database:
+    return Database(
+        dsn,
+        size=configured.pool_size + configured.pool_overflow,
+        statement_timeout=configured.statement_timeout_seconds,
+        connect_timeout=configured.connect_timeout_seconds,
+        acquire_timeout=configured.pool_timeout_seconds,
+        lifetime=configured.pool_recycle_seconds,
+        statement_cache_size=configured.statement_cache_size,
+        server_settings=configured.server_settings(),
+        tls=configured.ssl_context(),
+        replica=replica,
+    )

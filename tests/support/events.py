@@ -19,17 +19,18 @@ from sempre.server import errors
 from sempre.server.events.ingest import EventsIn
 from sempre.server.events.routes import router as events
 from sempre.server.events.stream import events_out
-from sempre.server.feed.doorbell import Doorbell
 from sempre.server.feed.websocket_protocol import WebSocketProtocol
 from sempre.server.ids import new_id
 from sempre.server.logs.routes import router as logs
 from sempre.server.logs.stream import logs_out
+from sempre.server.resources import open_resources
 from sempre.server.routing import add_rooms
 from sempre.server.runtime import Runtime
 from sempre.server.scope import Scope
+from sempre.server.settings import load_settings
 from tests.support.database import Database
 from tests.support.net import LOOPBACK, free_port
-from tests.support.scopes import open_scope, until
+from tests.support.scopes import until
 
 Json = dict[str, Any]
 
@@ -108,16 +109,15 @@ class Live:
 
 @asynccontextmanager
 async def serving(database: Database, env: Mapping[str, str] | None = None) -> AsyncIterator[Live]:
-    async with open_scope(database, env) as base:
-        doorbell = Doorbell(base.db)
-        doorbell.start()
+    settings = load_settings(env={"SEMPRE_SERVER_DATABASE_CONNECTION_URL": database.url, **(env or {})})
+    async with open_resources(settings) as scope:
         app = FastAPI()
         errors.install(app)
         add_rooms(app, "/api", [events, logs])
         for path, endpoint in (("/events/in", EventsIn()), ("/events/out", events_out), ("/logs/out", logs_out)):
             app.router.add_websocket_route("/api" + path, endpoint)  # type: ignore[arg-type]
-        app.state.scope = Scope(base.db, base.settings, doorbell)
-        app.state.runtime = Runtime(app.state.scope)
+        app.state.scope = scope
+        app.state.runtime = Runtime(scope)
         await app.state.runtime.start()
         port = free_port()
         config = uvicorn.Config(
@@ -134,4 +134,3 @@ async def serving(database: Database, env: Mapping[str, str] | None = None) -> A
             server.should_exit = True
             await task
             await app.state.runtime.stop()
-            await doorbell.stop()

@@ -24,9 +24,10 @@ from uuid import UUID
 from sempre.core.log_cursor import Cursor, advance, from_json, to_json
 from sempre.db.errors import DatabaseUnavailable
 from sempre.db.pool import Database, Executor, Record
+from sempre.db.waiting import wait_at_most
 from sempre.server.feed.doorbell import Doorbell
 from sempre.server.feed.reading import UNBOUNDED_HOLE, rows_after
-from sempre.server.ids import new_id
+from sempre.server.ids import PROCESS
 
 __all__ = ["Consumer", "Handler", "Rejected", "Work", "pass_over", "take_share"]
 
@@ -35,9 +36,6 @@ log = logging.getLogger("sempre.events")
 LEASE_SECONDS = 3.0
 _ATTEMPTS = 3
 _RETRY_SECONDS = 0.05
-
-# This process, as far as leases are concerned.
-_OWNER = new_id()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +170,7 @@ class Consumer:
     shard: int = 0
     leased: bool = True
     from_now: bool = False
-    owner: UUID = field(default_factory=lambda: _OWNER)
+    owner: UUID = PROCESS
     state: Any = None
     held: bool = False  # whether it was this process's turn when last asked
     moving_to: Cursor = field(default_factory=Cursor)  # once the events that the handler was given are handled
@@ -205,7 +203,7 @@ class Consumer:
                         return handled
                     if idle:
                         looked = loop.time()
-                        await _wait(news, left)
+                        await wait_at_most(left, news)
                         # Under a steady trickle the bell rings every few milliseconds; a batch a moment later costs
                         # the same and does more. What comes after some rest is looked at at once.
                         await asyncio.sleep(max(0.0, _GATHER_SECONDS - (loop.time() - looked)))
@@ -358,7 +356,7 @@ class Consumer:
             await self.db.execute(_GIVE_UP_LEASE, self.name, self.shard, self.owner)
 
 
-async def take_share(db: Executor, name: str, owner: UUID = _OWNER) -> bool:
+async def take_share(db: Executor, name: str, owner: UUID = PROCESS) -> bool:
     """Take one shard of a consumer over from a process that has far more of them. Whoever had it notices at its next
     commit. Call it now and then: the shards spread evenly, one at a time."""
     return await db.fetchval(_TAKE_SHARE, name, owner, LEASE_SECONDS) is not None
@@ -392,10 +390,3 @@ class _Ahead:
     fence: int
     state: Any
     since: float
-
-
-async def _wait(news: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(news.wait(), seconds)
-    except TimeoutError:
-        return

@@ -7,19 +7,19 @@ from uuid import UUID
 
 from starlette.websockets import WebSocket
 
-from sempre.db.pool import Record
 from sempre.schemas.filters.events import EventFilter
 from sempre.schemas.sorting import EventOrder
 from sempre.server.events.matching import matcher
 from sempre.server.events.queries import event_to_wire, read_stretch
 from sempre.server.feed.streams import Feed, serve
+from sempre.server.feed.stretches import Row
 from sempre.server.responses import dumps
 from sempre.server.scope import Scope
 
 __all__ = ["encode_message", "events_out"]
 
 
-def encode_message(row: Record) -> bytes:
+def encode_message(row: Row) -> bytes:
     return dumps({"type": "event", "event": event_to_wire(row)})
 
 

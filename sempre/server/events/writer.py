@@ -63,6 +63,11 @@ class EventWriter:
         self._task: asyncio.Task[None] | None = None
         self.quarantined = 0
 
+    @property
+    def waiting(self) -> int:
+        """Events that were taken in and are not written yet."""
+        return self._count
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="event-writer")
 

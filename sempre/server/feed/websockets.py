@@ -19,9 +19,10 @@ import asyncpg
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from sempre.server.schema import schema_of
 from sempre.server.scope import Scope, scope_of
 
-__all__ = ["Refused", "close", "receive_object", "send_object", "session"]
+__all__ = ["OpenWebsockets", "Refused", "close", "open_websockets", "receive_object", "send_object", "session"]
 
 PROTOCOL = "prefect"
 
@@ -49,7 +50,7 @@ async def session(websocket: WebSocket, *, failure: str | None = None) -> AsyncI
     ``failure`` is the reason of every failed authentication, where one reason for all is the protocol.
     """
     scope = scope_of(websocket.app.state)
-    counter = _counter(websocket.app.state)
+    counter = open_websockets(websocket.app.state)
     counter.open += 1
     try:
         full = 0 < scope.settings.api.max_websockets < counter.open
@@ -102,9 +103,12 @@ async def _opened(websocket: WebSocket, scope: Scope, *, full: bool, failure: st
             await websocket.close(PROTOCOL_ERROR)  # before accepting: the upgrade is refused with 403
             return False
         await websocket.accept(subprotocol=PROTOCOL if offered else None)
+        # Clients come back after a close, but not after a refused upgrade.
         if full:
-            # Clients come back after a close, but not after a refused upgrade.
             raise Refused(TRY_AGAIN, "Too many connections")
+        schema = schema_of(websocket.app.state)
+        if schema is not None and schema.problem is not None:
+            raise Refused(TRY_AGAIN, schema.problem)
         if offered:
             await _authenticate(websocket, auth_string)
     except WebSocketDisconnect:
@@ -132,13 +136,15 @@ async def _authenticate(websocket: WebSocket, auth_string: str | None) -> None:
     await send_object(websocket, {"type": "auth_success"})
 
 
-class _Counter:
+class OpenWebsockets:
+    """How many of an application's are open."""
+
     open = 0
 
 
-def _counter(state: Any) -> _Counter:
+def open_websockets(state: Any) -> OpenWebsockets:
     found = getattr(state, "open_websockets", None)
     if found is None:
-        found = state.open_websockets = _Counter()
-    counter: _Counter = found
+        found = state.open_websockets = OpenWebsockets()
+    counter: OpenWebsockets = found
     return counter

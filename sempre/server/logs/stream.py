@@ -2,9 +2,9 @@
 
 from starlette.websockets import WebSocket
 
-from sempre.db.pool import Record
 from sempre.schemas.filters.logs import LogFilter
 from sempre.server.feed.streams import Feed, serve
+from sempre.server.feed.stretches import Row
 from sempre.server.logs.matching import matcher
 from sempre.server.logs.queries import log_to_wire
 from sempre.server.responses import dumps
@@ -12,7 +12,7 @@ from sempre.server.responses import dumps
 __all__ = ["encode_message", "logs_out"]
 
 
-def encode_message(row: Record) -> bytes:
+def encode_message(row: Row) -> bytes:
     return dumps({"type": "log", "log": log_to_wire(row)})
 
 

@@ -5,12 +5,12 @@ are not worked at all.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from sempre.db.pool import Database
+from sempre.db.waiting import wait_at_most
 from sempre.server.events.consumer import pass_over, take_share
 from sempre.server.scope import Scope
 from sempre.server.triggers.definitions import CONSUMER, SHARDS
@@ -22,7 +22,7 @@ __all__ = ["run"]
 
 # How long shards without automations stay where they are in the log; and how long a process without any sleeps if no
 # doorbell tells of a new one.
-_REST_SECONDS = 5.0
+_REST_SECONDS = 0.8
 # How often what such shards have left behind is cleared away.
 _TIDY_SECONDS = 60.0
 
@@ -45,8 +45,7 @@ class _Engine:
             working = [shard for shard in self._shards if not self._known.view(shard.number).is_empty]
             if not working:
                 self._looked = 0.0
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), _REST_SECONDS)
+                await wait_at_most(_REST_SECONDS, news)
                 return
         await take_share(self._scope.db, CONSUMER)
         await asyncio.gather(*(shard.run_for(seconds) for shard in working))

@@ -178,16 +178,25 @@ def _finish(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
     warnings += _finish_redis(values, sources)
     url = values.get("docket.url")
     if url is not None:
-        scheme = url.partition("://")[0]
-        if scheme == "memory":
+        if url.startswith("memory://"):
             values["docket.url"] = None
-        elif scheme not in _REDIS_SCHEMES:
-            raise ValueError(f"{sources['docket.url']} has the scheme {scheme!r}; write one of {_schemes()}")
+        else:
+            _check_redis_url(sources["docket.url"], url)
     return warnings
 
 
-def _schemes() -> str:
-    return ", ".join(f"{scheme}://" for scheme in _REDIS_SCHEMES)
+def _check_redis_url(name: str, url: str) -> None:
+    # Without "://" all of it might be a password: nothing of it is shown.
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme in _REDIS_SCHEMES:
+        return
+    known = ", ".join(f"{scheme}://" for scheme in _REDIS_SCHEMES)
+    if scheme in ("redis+cluster", "rediss+cluster"):
+        raise ValueError(
+            f"{name} asks for a cluster by {scheme}://, which is not supported; a single Redis is enough for what it "
+            f"does here, and redis+sentinel:// or a service with failover make it available: write one of {known}"
+        )
+    raise ValueError(f"{name} has the scheme {scheme!r}; write one of {known}")
 
 
 def _finish_database(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
@@ -211,6 +220,7 @@ def _finish_database(values: dict[str, Any], sources: dict[str, str]) -> list[st
         values["database.connection_url"] = url
         if cache_size is not None:
             values.setdefault("database.statement_cache_size", cache_size)
+    _finish_read_url(values, sources, password)
     limit, statement = (
         values.get("database.migration_timeout_seconds"),
         values.get("database.statement_timeout_seconds"),
@@ -219,6 +229,23 @@ def _finish_database(values: dict[str, Any], sources: dict[str, str]) -> list[st
         # Older guides raise the statement timeout to let migrations finish.
         values["database.migration_timeout_seconds"] = max(limit, statement)
     return warnings
+
+
+def _finish_read_url(values: dict[str, Any], sources: dict[str, str], password: str | None) -> None:
+    url = values.get("database.read_url")
+    if url is None:
+        return
+    name = sources["database.read_url"]
+    if values.get("database.connection_url") is None:
+        raise ValueError(f"{name} names a replica, and no database is named that it could be one of")
+    if _PASSWORD_MARK.search(url):
+        if password is None:
+            raise ValueError(f"{name} refers to a password, and SEMPRE_SERVER_DATABASE_PASSWORD is not set")
+        url = _PASSWORD_MARK.sub(lambda _: password, url)
+    try:
+        values["database.read_url"], _ = split_driver_options(parse_database_url(url))
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
 
 
 def _composed(values: Mapping[str, Any]) -> str:
@@ -239,10 +266,9 @@ def _finish_redis(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
     warnings = []
     url = values.get("redis.url")
     if url is not None:
-        scheme = url.partition("://")[0]
-        if scheme not in _REDIS_SCHEMES:
-            raise ValueError(f"{sources['redis.url']} has the scheme {scheme!r}; write one of {_schemes()}")
-        ignored = [sources[f"redis.{part}"] for part in ("host", "password") if f"redis.{part}" in values]
+        _check_redis_url(sources["redis.url"], url)
+        parts = ("host", "port", "db", "username", "password", "ssl")
+        ignored = [sources[f"redis.{part}"] for part in parts if f"redis.{part}" in values]
         if ignored:
             warnings.append(f"{', '.join(ignored)} is ignored because {sources['redis.url']} is set")
     elif values.get("redis.host") or values.get("events.messaging_broker") == "redis":
@@ -252,6 +278,8 @@ def _finish_redis(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
         login = f"{credentials}:{quote(password, safe='')}@" if password else ""
         host, port = values.get("redis.host", "localhost"), values.get("redis.port", 6379)
         values["redis.url"] = f"{scheme}://{login}{host}:{port}/{values.get('redis.db', 0)}"
+    if (cache := values.get("redis.cache_url")) is not None:
+        _check_redis_url(sources["redis.cache_url"], cache)
     if values.get("redis.url"):
         for path in ("events.messaging_broker", "events.messaging_cache", "events.causal_ordering"):
             values.setdefault(path, "redis")

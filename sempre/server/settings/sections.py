@@ -64,6 +64,14 @@ class ApiSettings:
     max_concurrent_requests: int = setting(
         1000, "Requests in flight in one process; past it the answer is 503 with Retry-After. 0: no limit.", minimum=0
     )
+    request_deadline_seconds: float = setting(
+        20.0, "Longest a request waits for its answer to begin; past it the work is cancelled and the answer is 503 "
+        "with Retry-After. Well under the 60 s of clients. 0: no limit.", minimum=0,
+    )  # fmt: skip
+    outage_patience_seconds: float = setting(
+        900.0, "While Postgres is away for no longer than this, clients are told to wait however often they have asked "
+        "(Prefect-Maintenance: true beside the 503); past it they give up by rules of their own.", minimum=0,
+    )  # fmt: skip
     max_websockets: int = setting(5000, "Open websockets of one process. 0: no limit.", minimum=0)
     max_subscriber_queue: int = setting(
         5000, "Messages held for one slow websocket reader before it is told to reconnect.", minimum=1
@@ -72,7 +80,7 @@ class ApiSettings:
         0.0, "After a stop signal: seconds during which /ready says 503 while requests are still taken. "
         "One interval of the balancer's health check, e.g. 5.", minimum=0,
     )  # fmt: skip
-    shutdown_grace_seconds: float = setting(20.0, "Longest a stop waits for requests in flight.", minimum=0)
+    shutdown_grace_seconds: float = setting(15.0, "Longest a stop waits for requests in flight.", minimum=0)
     forwarded_allow_ips: str = setting(
         "127.0.0.1", "Addresses of proxies whose X-Forwarded headers are believed; `*` for all.",
         aliases=("FORWARDED_ALLOW_IPS",),
@@ -281,13 +289,20 @@ class RedisSettings:
 
     url: str | None = setting(
         None,
-        "redis://, rediss://, redis+sentinel:// or rediss+sentinel://. Wins over the separate fields.",
+        "redis://, rediss://, or redis+sentinel:// or rediss+sentinel:// as in "
+        "redis+sentinel://user:password@host:26379,host2/service/0. Wins over the separate fields.",
         secret=True,
+    )
+    cache_url: str | None = setting(
+        None, "A Redis of its own for figures that servers share. Unset: the same as the feed's.", secret=True
+    )
+    key_prefix: str = setting(
+        "sempre", "First word of every key. Installations made from copies of one database need different ones."
     )
     host: str | None = setting(None, "Host, when no URL is given.")
     port: int = setting(6379, "Port, when no URL is given.", minimum=1, maximum=65535)
     db: int = setting(0, "Database number, when no URL is given.", minimum=0)
-    username: str = setting("default", "User, when no URL is given.")
+    username: str = setting("default", "User, when no URL and a password is given.")
     password: str | None = setting(None, "Password, when no URL is given.", secret=True)
     ssl: bool = setting(False, "TLS, when no URL is given.")
     health_check_interval_seconds: float = setting(

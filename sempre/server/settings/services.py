@@ -231,6 +231,43 @@ class HeartbeatsSettings:
     shortest_interval_seconds: float = setting(
         30.0, "A run that sends heartbeats more often is judged as if it sent one in this time.", minimum=1
     )
+    retry_crashed: bool = setting(
+        True,
+        "A run of a deployment that fell silent is run again, as often as its retries allow. Off: it stays Crashed.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbandonedRunsSettings:
+    """Takes runs back from workers and runners that died, and ends what dead runs left behind."""
+
+    prefix: ClassVar[str] = "SERVER_SERVICES_ABANDONED_RUNS_"
+    compatible: ClassVar[tuple[str, ...]] = ()
+
+    enabled: bool = setting(True, _ON)
+    loop_seconds: float = setting(5.0, _LOOP, minimum=0.05)
+    infrastructure_patience_seconds: float = setting(
+        900.0, "A dead worker's run whose infrastructure may outlive the worker has so long to start.", minimum=0
+    )
+    runner_silence_seconds: float = setting(
+        180.0,
+        "Who polls for a deployment's runs without being a worker is dead after not polling for so long.",
+        minimum=1,
+    )
+    longest_claim_seconds: float = setting(
+        3600.0, "A run that a living worker claimed, and started nothing for, is taken back after this.", minimum=1
+    )
+    ad_hoc_pending_seconds: float = setting(
+        3600.0,
+        "A run without a deployment that is Pending for so long, and part of no live run, is Crashed.",
+        minimum=1,
+    )
+    leftover_seconds: float = setting(
+        60.0, "Task runs, subflows and leases end so long after the run that left them behind.", minimum=0
+    )
+    cancelling_seconds: float = setting(
+        60.0, "A run that is Cancelling for so long is Cancelled if its worker is dead.", minimum=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +299,7 @@ class ServicesSettings:
     health_port: int = setting(
         0, "Port of the services' own health listener (GET /health). 0: none.", minimum=0, maximum=65535
     )
-    drain_seconds: float = setting(25.0, "Longest a stop waits for rounds in flight.", minimum=0)
+    drain_seconds: float = setting(20.0, "Longest a stop waits for rounds in flight.", minimum=0)
     coordination_enabled: bool = setting(
         True, "Replicas take turns. Off: every replica runs every round, which is as correct and costs more."
     )
@@ -281,4 +318,5 @@ class ServicesSettings:
     db_vacuum: DbVacuumSettings = field(default_factory=DbVacuumSettings)
     partition_keeper: PartitionKeeperSettings = field(default_factory=PartitionKeeperSettings)
     heartbeats: HeartbeatsSettings = field(default_factory=HeartbeatsSettings)
+    abandoned_runs: AbandonedRunsSettings = field(default_factory=AbandonedRunsSettings)
     presets: PresetsSettings = field(default_factory=PresetsSettings)

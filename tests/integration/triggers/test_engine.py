@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from sempre.db.pool import Record
+from sempre.db.pool import Executor, Record
 from sempre.server.events.consumer import Consumer, Work, take_share
 from sempre.server.ids import new_id
 from sempre.server.scope import Scope
@@ -156,6 +156,35 @@ async def test_known_automations_follow_the_table(scope: Scope) -> None:
     await scope.db.execute(broken, ids[2], whole)
     await known.refresh(scope.db)
     assert all_known() == set(ids[2:])
+
+
+async def test_a_look_that_finds_nothing_new_is_cheap(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none of them misses a change, whoever made it: of one row, back in time, or instead of another."""
+    known = KnownAutomations()
+    ids = [await automate(scope, _ANY) for _ in range(3)]
+    await known.refresh(scope.db)
+    read = 0
+    whole = known._read
+
+    async def counted(db: Executor) -> None:
+        nonlocal read
+        read += 1
+        await whole(db)
+
+    monkeypatch.setattr(known, "_read", counted)
+    await known.refresh(scope.db)
+    assert read == 0
+    changes = [
+        ("UPDATE automation SET updated = updated - interval '1 hour' WHERE id = $1", ids[0]),
+        ("DELETE FROM automation WHERE id = $1", ids[1]),
+        ("UPDATE automation SET enabled = false WHERE id = $1", ids[2]),
+    ]
+    for number, (change, id) in enumerate(changes, 1):
+        await scope.db.execute(change, id)
+        await known.refresh(scope.db)
+        assert read == number
+    await known.refresh(scope.db)
+    assert read == len(changes)
 
 
 async def test_a_view_stays_as_it_was(scope: Scope) -> None:
