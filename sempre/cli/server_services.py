@@ -21,32 +21,36 @@ _STARTUP_FAILED = 3
 @app.command("ls")
 @app.command("list", hidden=True)
 def ls(output: Output = None) -> None:
-    """List all services: what each does, whether it is enabled, its switch, and who ran it last and when.
+    """List all services: what each does, whether it is enabled, its switch, who runs it now, when it last completed a
+    round, and how far behind it is.
 
-    Examples: `sempre server services ls`, `SEMPRE_SERVER_SERVICES_LATE_RUNS_ENABLED=false sempre server services ls`
+    Examples: `sempre server services ls`, `sempre server services ls -o json`
 
-    The last runs are read from the database; without it the list is shown without them.
+    All but the switches is read from the database; without it the list is shown without that. A turn is behind by the
+    time since it was due; what reads the event log by the events it has not read, and the age of the first of them.
     """
-    from sempre.server.services.registry import list_services
+    from sempre.server.services.listing import list_services
 
     as_json = wants_json(output)
     settings = load_settings()
     found, problem = look_at_database(settings, lambda db: list_services(settings, db))
     if found is None:
         found = asyncio.run(list_services(settings))
-        typer.secho(f"Last runs are not known: {problem}", fg=typer.colors.YELLOW, err=True)
+        typer.secho(f"Who runs them is not known: {problem}", fg=typer.colors.YELLOW, err=True)
     if as_json:
         print_json(found)
         return
     now = datetime.now(UTC)
     print_table(
-        ("Name", "Enabled", "Every", "Last run", "By", "Switch and description"),
+        ("Name", "Enabled", "Every", "Runs on", "Last completed", "Behind", "Switch and description"),
         (
             (
                 each["name"],
                 "yes" if each["enabled"] else "no",
                 "always" if each["interval"] is None else _duration(each["interval"]),
-                *_last_run(each["last_run"], now),
+                "\n".join(each["running_on"]),
+                _last_run(each["last_run"], now),
+                _behind(each["behind"]),
                 f"{each['environment_variable']}\n{each['description']}",
             )
             for each in found
@@ -54,13 +58,27 @@ def ls(output: Output = None) -> None:
     )
 
 
-def _last_run(run: dict[str, Any] | None, now: datetime) -> tuple[str, str]:
+def _last_run(run: dict[str, Any] | None, now: datetime) -> str:
     if run is None:
-        return "", ""
-    ago = _duration(max(0.0, (now - run["started"]).total_seconds()))
-    host, _, process = str(run["owner"] or "").partition(":")
-    failed = f"\nfailed: {run['error']}" if run["error"] else ""
-    return f"{ago} ago{failed}", f"{host}, pid {process.partition(':')[0]}"
+        return ""
+    completed = run["completed"]
+    ago = f"{_duration(max(0.0, (now - completed).total_seconds()))} ago" if completed else "never"
+    by = f"\nby {run['owner']}" if run["owner"] else ""
+    failed = f"\nsince then failed: {run['error']}" if run["error"] else ""
+    return f"{ago}{by}{failed}"
+
+
+def _behind(behind: dict[str, Any] | None) -> str:
+    """In words; the odd second before a turn is taken is none."""
+    if behind is None:
+        return ""
+    if "overdue_seconds" in behind:
+        return _duration(behind["overdue_seconds"]) if behind["overdue_seconds"] >= 1 else ""
+    ((what, number),) = [item for item in behind.items() if item[0] != "oldest_seconds"]
+    if not number:
+        return ""
+    oldest = behind["oldest_seconds"]
+    return f"{number} {what}" + (f",\noldest {_duration(oldest)}" if oldest is not None else "")
 
 
 def _duration(seconds: float) -> str:
@@ -132,7 +150,7 @@ def stop() -> None:
     from sempre.server.background import BackgroundProcess
 
     settings = load_settings()
-    patience = settings.services.drain_seconds + 5
+    patience = settings.services.drain_seconds + 15
     stopped = BackgroundProcess(settings.home, "services").stop(patience)
     if stopped is False:
         fail(f"The services are still stopping after {patience:g} s.")

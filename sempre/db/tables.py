@@ -261,6 +261,7 @@ log = _table(
     """,
 )
 presence = _table("presence", "kind:text since:time seen:time")
+replica = _table("replica", "id:uuid host:text pid:int started:time seen:time ages:json")
 saved_search = _table(
     "saved_search",
     """
@@ -270,7 +271,8 @@ saved_search = _table(
 service = _table(
     "service",
     """
-    name:text next_run:time owner:text started:time completed:time seconds:float error:text
+    name:text next_run:time owner:text started:time completed:time seconds:float error:text lease_until:time
+    fence:bigint
     """,
 )
 task_run = _table(
@@ -328,6 +330,12 @@ worker = _table(
     """
     id:uuid workspace_id:uuid created:time updated:time work_pool_id:uuid name:text last_heartbeat_time:time
     heartbeat_interval_seconds:float status:text metadata:json
+    """,
+)
+worker_session = _table(
+    "worker_session",
+    """
+    id:uuid workspace_id:uuid work_pool_id:uuid name:text last_heartbeat_time:time heartbeat_interval_seconds:float
     """,
 )
 worker_cleanup = _table(

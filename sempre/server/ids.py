@@ -4,8 +4,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-__all__ = ["new_id"]
+__all__ = ["PROCESS", "new_id"]
 
 
 def new_id() -> UUID:
     return uuid7()
+
+
+# This process, wherever rows say whose they are.
+PROCESS = new_id()

@@ -1,15 +1,64 @@
-"""Turns as rows: one compare-and-set on ``next_run`` decides which replica runs an interval.
+"""Turns as rows of ``service``: ``next_run`` says when a turn is due, ``lease_until`` that somebody is at it, ``fence``
+which turn it is. All times are the database's.
 
-Taking a turn moves the next one ahead, so a replica that dies in the middle costs one interval and blocks nobody. All
-times are the database's.
+Replicas of the previous release know ``next_run`` only, so that is kept ahead while a round goes on.
 """
 
+from collections.abc import Sequence
+
 from sempre.db.pool import Executor
-from sempre.server.coordination.turns import Turn
+from sempre.server.coordination.turns import LEASE_SECONDS, LONGEST_PATIENCE, Answer, Turn, Wanted
 
-__all__ = ["LONGEST_WAIT", "PostgresTurns"]
+__all__ = ["PostgresTurns"]
 
-LONGEST_WAIT = 60.0  # seconds a failing service is kept waiting beyond its interval
+# Whoever else is at a row right now decides about it, so it is passed over. A next run further away than anybody writes
+# with this interval is left from a longer one: settings changed. Turns that begin together stay together, as all of
+# them start at the one time of the statement.
+_TAKE = """
+WITH wanted AS (
+    SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[]) AS w(name, interval, grace)
+), free AS MATERIALIZED (
+    SELECT s.name, w.interval FROM service s JOIN wanted w USING (name)
+    WHERE coalesce(s.lease_until <= now(), s.next_run + make_interval(secs => w.grace) <= now()
+        OR s.next_run > now() + make_interval(secs => w.interval + $5::float8))
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+), taken AS (
+    UPDATE service s SET
+        next_run = now() + make_interval(secs => greatest(free.interval, 0)), owner = $4, started = now(),
+        lease_until = now() + make_interval(secs => $6::float8), fence = s.fence + 1
+    FROM free WHERE s.name = free.name
+    RETURNING s.name, s.fence
+)
+SELECT s.name, taken.fence,
+       extract(epoch FROM greatest(coalesce(s.lease_until, s.next_run), now() - interval '1 h') - now())::float8 AS wait
+FROM wanted w JOIN service s USING (name) LEFT JOIN taken USING (name)
+"""
+
+# Not of a round that ended a moment ago: its service would be nobody's until the lease ran out.
+_RENEW = """
+UPDATE service s SET
+    lease_until = now() + make_interval(secs => $4::float8),
+    next_run = greatest(s.next_run, now() + make_interval(secs => $4::float8))
+FROM unnest($1::text[], $2::bigint[]) AS mine(name, fence)
+WHERE s.name = mine.name AND s.fence = mine.fence AND s.owner = $3 AND s.lease_until IS NOT NULL
+"""
+
+_FINISH = """
+UPDATE service SET
+    next_run = greatest(now(), started + make_interval(secs => $4::float8)) + make_interval(secs => $5::float8),
+    lease_until = NULL, seconds = $6, error = $7,
+    completed = CASE WHEN $7::text IS NULL THEN now() ELSE completed END
+WHERE name = $1 AND fence = $2 AND owner = $3
+RETURNING true
+"""
+
+_RELEASE = """
+UPDATE service s SET next_run = now(), lease_until = NULL
+FROM unnest($1::text[], $2::bigint[]) AS mine(name, fence)
+WHERE s.name = mine.name AND s.fence = mine.fence AND s.owner = $3 AND s.lease_until IS NOT NULL
+"""
+
+_EXIST = "INSERT INTO service (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 
 
 class PostgresTurns:
@@ -19,68 +68,27 @@ class PostgresTurns:
         self._db = db
         self._owner = owner
 
-    async def take(self, service: str, interval: float) -> Turn:
-        while True:
-            row = await _take(self._db, service, self._owner, interval)
-            if row is not None:
-                return row
-            await self._db.execute("INSERT INTO service (name) VALUES ($1) ON CONFLICT DO NOTHING", service)
+    async def take(self, wanted: Sequence[Wanted]) -> Answer:
+        names = [each.service for each in wanted]
+        intervals, graces = [each.interval for each in wanted], [each.grace for each in wanted]
+        rows = await self._db.fetch(_TAKE, names, intervals, graces, self._owner, LONGEST_PATIENCE, LEASE_SECONDS)
+        taken = [Turn(row["name"], row["fence"]) for row in rows if row["fence"] is not None]
+        waits: dict[str, float] = {row["name"]: row["wait"] for row in rows if row["fence"] is None}
+        if unknown := sorted({*names} - {row["name"] for row in rows}):
+            await self._db.execute(_EXIST, unknown)
+            waits.update(dict.fromkeys(unknown, 0.0))
+        return Answer(taken, waits)
 
-    async def extend(self, service: str, interval: float) -> None:
-        await self._db.execute(
-            """
-            UPDATE service SET next_run = clock_timestamp() + make_interval(secs => $3::float8)
-            WHERE name = $1 AND owner = $2
-            """,
-            service,
-            self._owner,
-            interval,
+    async def renew(self, turns: Sequence[Turn]) -> None:
+        names, fences = [turn.service for turn in turns], [turn.fence for turn in turns]
+        await self._db.execute(_RENEW, names, fences, self._owner, LEASE_SECONDS)
+
+    async def finish(self, turn: Turn, *, interval: float, patience: float, seconds: float, error: str | None) -> bool:
+        ended = await self._db.fetchval(
+            _FINISH, turn.service, turn.fence, self._owner, interval, patience, seconds, error
         )
+        return ended is True
 
-    async def finish(self, service: str, *, seconds: float, next_in: float, error: str | None) -> None:
-        await self._db.execute(
-            """
-            UPDATE service SET
-                next_run = clock_timestamp() + make_interval(secs => $3::float8), seconds = $4, error = $5,
-                completed = CASE WHEN $5::text IS NULL THEN clock_timestamp() ELSE completed END
-            WHERE name = $1 AND owner = $2
-            """,
-            service,
-            self._owner,
-            next_in,
-            seconds,
-            error,
-        )
-
-    async def release(self, *services: str) -> None:
-        await self._db.execute(
-            "UPDATE service SET next_run = clock_timestamp() WHERE name = ANY($1) AND owner = $2",
-            list(services),
-            self._owner,
-        )
-
-
-async def _take(db: Executor, service: str, owner: str, interval: float) -> Turn | None:
-    # A next run further away than anybody writes with this interval is left from a longer one: settings changed.
-    row = await db.fetchrow(
-        """
-        WITH taken AS (
-            UPDATE service SET
-                next_run = clock_timestamp() + make_interval(secs => $3::float8),
-                owner = $2, started = clock_timestamp()
-            WHERE name = $1 AND (
-                next_run <= clock_timestamp()
-                OR next_run > clock_timestamp() + make_interval(secs => $3::float8 + $4::float8)
-            )
-            RETURNING name
-        )
-        SELECT EXISTS (SELECT FROM taken) AS taken,
-               extract(epoch FROM greatest(next_run, clock_timestamp()) - clock_timestamp())::float8 AS wait
-        FROM service WHERE name = $1
-        """,
-        service,
-        owner,
-        interval,
-        LONGEST_WAIT,
-    )
-    return None if row is None else Turn(row["taken"], row["wait"])
+    async def release(self, turns: Sequence[Turn]) -> None:
+        names, fences = [turn.service for turn in turns], [turn.fence for turn in turns]
+        await self._db.execute(_RELEASE, names, fences, self._owner)

@@ -1,9 +1,12 @@
 """Every background service, under the name operators know it by."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from sempre.db.pool import Executor
+from sempre.server.heartbeats import recording
+from sempre.server.scope import Scope
 from sempre.server.services import (
+    abandoned_runs,
     actions,
     cancellation_cleanup,
     cleanup_reconciler,
@@ -19,148 +22,120 @@ from sempre.server.services import (
     task_run_recorder,
     triggers,
 )
+from sempre.server.services.behind import actions_due
 from sempre.server.services.service import Service
 from sempre.server.settings import Settings
+from sempre.server.triggers import definitions
 
-__all__ = ["SERVICES", "enabled_services", "list_services"]
+__all__ = ["SERVICES", "enabled_services"]
 
 _HOURS = 6 * 3600.0
-_LAST_RUN = ("owner", "started", "completed", "seconds", "error")
+
+
+def _service(
+    name: str,
+    run: Callable[[Scope], Awaitable[None]],
+    description: str,
+    *,
+    section: str | None = None,
+    interval: str = "loop_seconds",
+    parts: Sequence[str] = (),
+    **more: Any,
+) -> Service:
+    """A service whose settings are those of ``section``, by default of its name: the switch ``enabled``, on if it names
+    one of the ``parts`` where it is a list, and the setting named ``interval``."""
+    room = section or name
+
+    def enabled(settings: Settings) -> bool:
+        switch = getattr(settings.services, room).enabled
+        return not {*parts}.isdisjoint(switch) if parts else bool(switch)
+
+    def seconds(settings: Settings) -> float:
+        return float(getattr(getattr(settings.services, room), interval))
+
+    return Service(name=name, run=run, description=description, section=room, enabled=enabled, interval=seconds, **more)
+
 
 SERVICES: tuple[Service, ...] = (
-    Service(
-        name="scheduler",
-        description="Plans runs ahead for every active schedule.",
+    _service("scheduler", scheduler.run, "Plans runs ahead for every active schedule."),
+    _service(
+        "recent_deployments_scheduler",
+        scheduler.run_recent,
+        "Plans runs for deployments that changed lately, within seconds.",
         section="scheduler",
-        enabled=lambda settings: settings.services.scheduler.enabled,
-        interval=lambda settings: settings.services.scheduler.loop_seconds,
-        run=scheduler.run,
+        interval="recent_deployments_loop_seconds",
     ),
-    Service(
-        name="recent_deployments_scheduler",
-        description="Plans runs for deployments that changed lately, within seconds.",
-        section="scheduler",
-        enabled=lambda settings: settings.services.scheduler.enabled,
-        interval=lambda settings: settings.services.scheduler.recent_deployments_loop_seconds,
-        run=scheduler.run_recent,
+    _service("late_runs", late_runs.run, "Marks runs Late that nobody picked up in time."),
+    _service("pause_expirations", pause_expirations.run, "Fails paused runs whose time to resume has passed."),
+    _service(
+        "cancellation_cleanup",
+        cancellation_cleanup.run,
+        "Ends what belongs to cancelled runs, and cancellations that nobody carries out.",
     ),
-    Service(
-        name="late_runs",
-        description="Marks runs Late that nobody picked up in time.",
-        section="late_runs",
-        enabled=lambda settings: settings.services.late_runs.enabled,
-        interval=lambda settings: settings.services.late_runs.loop_seconds,
-        run=late_runs.run,
+    _service("foreman", foreman.run, "Watches workers, work pools, queues and deployments go online and offline."),
+    _service("repossessor", repossessor.run, "Frees concurrency slots whose lease ran out."),
+    _service(
+        "cleanup_reconciler",
+        cleanup_reconciler.run,
+        "Delivers clean-up work again that a worker took and did not finish.",
     ),
-    Service(
-        name="pause_expirations",
-        description="Fails paused runs whose time to resume has passed.",
-        section="pause_expirations",
-        enabled=lambda settings: settings.services.pause_expirations.enabled,
-        interval=lambda settings: settings.services.pause_expirations.loop_seconds,
-        run=pause_expirations.run,
-    ),
-    Service(
-        name="cancellation_cleanup",
-        description="Ends what belongs to cancelled runs, and cancellations that nobody carries out.",
-        section="cancellation_cleanup",
-        enabled=lambda settings: settings.services.cancellation_cleanup.enabled,
-        interval=lambda settings: settings.services.cancellation_cleanup.loop_seconds,
-        run=cancellation_cleanup.run,
-    ),
-    Service(
-        name="foreman",
-        description="Watches workers, work pools, queues and deployments go online and offline.",
-        section="foreman",
-        enabled=lambda settings: settings.services.foreman.enabled,
-        interval=lambda settings: settings.services.foreman.loop_seconds,
-        run=foreman.run,
-    ),
-    Service(
-        name="repossessor",
-        description="Frees concurrency slots whose lease ran out.",
-        section="repossessor",
-        enabled=lambda settings: settings.services.repossessor.enabled,
-        interval=lambda settings: settings.services.repossessor.loop_seconds,
-        run=repossessor.run,
-    ),
-    Service(
-        name="cleanup_reconciler",
-        description="Delivers clean-up work again that a worker took and did not finish.",
-        section="cleanup_reconciler",
-        enabled=lambda settings: settings.services.cleanup_reconciler.enabled,
-        interval=lambda settings: settings.services.cleanup_reconciler.loop_seconds,
-        run=cleanup_reconciler.run,
-    ),
-    Service(
-        name="task_run_recorder",
-        description="Writes task runs from the events that clients send.",
-        section="task_run_recorder",
-        enabled=lambda settings: settings.services.task_run_recorder.enabled,
-        interval=lambda settings: settings.services.task_run_recorder.loop_seconds,
-        run=task_run_recorder.run,
+    _service(
+        "task_run_recorder",
+        task_run_recorder.run,
+        "Writes task runs from the events that clients send.",
         continuous=True,
+        consumer=task_run_recorder.CONSUMER,
     ),
-    Service(
-        name="triggers",
-        description="Evaluates the triggers of automations.",
-        section="triggers",
-        enabled=lambda settings: settings.services.triggers.enabled,
-        interval=lambda settings: settings.services.triggers.loop_seconds,
-        run=triggers.run,
+    _service(
+        "triggers",
+        triggers.run,
+        "Evaluates the triggers of automations.",
         continuous=True,
+        consumer=definitions.CONSUMER,
     ),
-    Service(
-        name="actions",
-        description="Carries out what automations are to do.",
+    _service(
+        "actions",
+        actions.run,
+        "Carries out what automations are to do.",
         section="triggers",
-        enabled=lambda settings: settings.services.triggers.enabled,
-        interval=lambda settings: settings.services.triggers.loop_seconds,
-        run=actions.run,
         stop=actions.stop,
         continuous=True,
+        behind=actions_due,
     ),
-    Service(
-        name="heartbeats",
-        description="Listens to the heartbeats of flow runs, and marks runs Crashed whose heartbeats stopped.",
-        section="heartbeats",
-        enabled=lambda settings: settings.services.heartbeats.enabled,
-        interval=lambda settings: settings.services.heartbeats.loop_seconds,
-        run=heartbeats.run,
+    _service(
+        "heartbeats",
+        heartbeats.run,
+        "Listens to the heartbeats of flow runs, and marks runs Crashed whose heartbeats stopped.",
         continuous=True,
+        consumer=recording.CONSUMER,
     ),
-    Service(
-        name="presets",
-        description="Makes the automations that come with the server, once there is somebody to notify.",
-        section="presets",
-        enabled=lambda settings: settings.services.presets.enabled,
-        interval=lambda settings: settings.services.presets.loop_seconds,
-        run=presets.run,
+    _service(
+        "abandoned_runs",
+        abandoned_runs.run,
+        "Takes runs back from workers and runners that died, and ends what dead runs left behind.",
     ),
-    Service(
-        name="partition_keeper",
-        description="Makes the day partitions of the coming days and drops those past retention.",
-        section="partition_keeper",
-        enabled=lambda settings: settings.services.partition_keeper.enabled,
-        interval=lambda settings: settings.services.partition_keeper.loop_seconds,
-        run=partition_keeper.run,
+    _service(
+        "presets", presets.run, "Makes the automations that come with the server, once there is somebody to notify."
     ),
-    Service(
-        name="db_vacuum",
-        description="Removes events, logs and finished runs that are older than their retention.",
-        section="db_vacuum",
-        enabled=lambda settings: bool({"events", "flow_runs"} & set(settings.services.db_vacuum.enabled)),
-        interval=lambda settings: settings.services.db_vacuum.loop_seconds,
-        run=db_vacuum.run,
+    _service(
+        "partition_keeper",
+        partition_keeper.run,
+        "Makes the day partitions of the coming days and drops those past retention.",
+    ),
+    _service(
+        "db_vacuum",
+        db_vacuum.run,
+        "Removes events, logs and finished runs that are older than their retention.",
+        parts=("events", "flow_runs"),
         longest_round=_HOURS,
     ),
-    Service(
-        name="db_vacuum_orphans",
-        description="Removes logs and artifacts whose run is gone.",
+    _service(
+        "db_vacuum_orphans",
+        db_vacuum.run_orphans,
+        "Removes logs and artifacts whose run is gone.",
         section="db_vacuum",
-        enabled=lambda settings: "orphans" in settings.services.db_vacuum.enabled,
-        interval=lambda settings: settings.services.db_vacuum.orphan_cleanup_loop_seconds,
-        run=db_vacuum.run_orphans,
+        interval="orphan_cleanup_loop_seconds",
+        parts=("orphans",),
         longest_round=_HOURS,
     ),
 )
@@ -168,27 +143,3 @@ SERVICES: tuple[Service, ...] = (
 
 def enabled_services(settings: Settings) -> list[Service]:
     return [service for service in SERVICES if service.enabled(settings)]
-
-
-async def list_services(settings: Settings, db: Executor | None = None) -> list[dict[str, Any]]:
-    """Every service: ``name``, ``enabled``, ``environment_variable``, ``description``, ``interval`` (seconds; None for
-    one that runs all the time) and, with a database, its ``last_run``: ``owner``, ``started``, ``completed`` (times),
-    ``seconds``, ``error``; None if it never ran.
-    """
-    last_runs = {} if db is None else await _last_runs(db)
-    return [
-        {
-            "name": service.name,
-            "enabled": service.enabled(settings),
-            "environment_variable": service.environment_variable,
-            "description": service.description,
-            "interval": None if service.continuous else service.interval(settings),
-            "last_run": last_runs.get(service.name),
-        }
-        for service in SERVICES
-    ]
-
-
-async def _last_runs(db: Executor) -> dict[str, dict[str, Any]]:
-    rows = await db.fetch(f"SELECT name, {', '.join(_LAST_RUN)} FROM service WHERE started IS NOT NULL")
-    return {str(row["name"]): {key: row[key] for key in _LAST_RUN} for row in rows}

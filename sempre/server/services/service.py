@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sempre.db.pool import Executor
 from sempre.server.scope import Scope
+from sempre.server.services.behind import Behind
 from sempre.server.settings import Settings, describe
 
 __all__ = ["Service"]
@@ -15,7 +17,8 @@ class Service:
 
     It is called every ``interval`` seconds by whichever replica takes the turn; one that is ``continuous`` shares its
     work out by itself, and every replica calls it again as soon as it returns, which must be within seconds.
-    ``stop`` ends what its rounds left running.
+    ``stop`` ends what its rounds left running. ``consumer``: it reads the event log by that cursor; ``behind`` counts
+    what else it may have to do.
     """
 
     name: str
@@ -26,7 +29,9 @@ class Service:
     run: Callable[[Scope], Awaitable[None]]
     stop: Callable[[Scope], Awaitable[None]] | None = None
     continuous: bool = False
-    longest_round: float = 300.0  # seconds after which a round in flight counts as hanging
+    longest_round: float = 300.0  # seconds after which a round is cut off, as it hangs
+    consumer: str | None = None
+    behind: Callable[[Executor], Awaitable[Behind]] | None = None
 
     @property
     def environment_variable(self) -> str:

@@ -11,18 +11,25 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from sempre.db.errors import DatabaseUnavailable
+from sempre.server.admin.reachable import is_reachable
 from sempre.server.coordination.alone import EveryReplica
-from sempre.server.coordination.postgres import LONGEST_WAIT, PostgresTurns
+from sempre.server.coordination.postgres import PostgresTurns
+from sempre.server.coordination.replicas import Replica
 from sempre.server.coordination.turns import Coordination
-from sempre.server.feed.doorbell import Doorbell
 from sempre.server.ids import new_id
-from sempre.server.resources import migrated, open_database
+from sempre.server.metrics.page import Page
+from sempre.server.resources import open_resources
+from sempre.server.schema import DATABASE_AWAY, Schema
 from sempre.server.scope import Scope
 from sempre.server.services.health import answering
+from sempre.server.services.periodic import Periodic
+from sempre.server.services.pulse import Pulse
 from sempre.server.services.registry import enabled_services
+from sempre.server.services.rounds import in_words
 from sempre.server.services.service import Service
 from sempre.server.settings import Settings
 
@@ -30,14 +37,14 @@ __all__ = ["ServiceFailed", "Supervisor", "run_services"]
 
 log = logging.getLogger("sempre.services")
 
-_LOOK_SECONDS = 15.0  # longest sleep of a loop: a turn given back is noticed within this time
-_AWAY_SECONDS = 2.0  # between two looks at a database that is away
+_AWAY_SECONDS = 1.0  # between two looks at a database that is away
 _SHORTEST_SECONDS = 0.02  # between two starts of a continuous service that has nothing to do
-_LATE_SECONDS = 60.0  # beyond looking and working, before a loop counts as late
+_TAKEN_SECONDS = 2.0  # for turns to arrive that are being taken when the services are to stop
 _MOST_DEATHS = 6
 _RESTART_SECONDS = 1.0  # times the deaths so far, before a loop is run again
 _HEALTHY_SECONDS = 300.0  # a loop that lived this long starts counting anew
-_LONGEST_ERROR = 2000
+
+Loop = Callable[[], Awaitable[None]]
 
 
 class ServiceFailed(RuntimeError):
@@ -57,150 +64,98 @@ class Supervisor:
         *,
         on_failure: Callable[[ServiceFailed], None] | None = None,
     ) -> None:
-        settings = scope.settings
         self._scope = scope
-        self._services = enabled_services(settings) if services is None else list(services)
+        self._services = enabled_services(scope.settings) if services is None else list(services)
         self._on_failure = on_failure or _end_process
-        self._turns: Coordination = EveryReplica()
-        if settings.services.coordination_enabled:
-            self._turns = PostgresTurns(scope.db, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
-        self._tasks: list[asyncio.Task[None]] = []
-        self._consuming: list[asyncio.Task[None]] = []
-        self._stopping = asyncio.Event()
-        self._rounds: set[str] = set()  # names of periodic services at work
-        self._beats: dict[str, float] = {}
-        self._failures: dict[str, int] = {}
+        self._stopping = False  # asked to, or stopped
+        self._pulse = Pulse()
+        self._replica = Replica(scope.db, self._pulse.ages)
+        periodic = [service for service in self._services if not service.continuous]
+        self._periodic = Periodic(scope, periodic, _turns(scope), self._pulse)
+        self._taking: asyncio.Task[None] | None = None
+        self._looking: list[asyncio.Task[None]] = []
+        self._renewing: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start every service. Returns at once; nothing needs to be reachable yet."""
         for service in self._services:
-            self._beat(service)
-            task = asyncio.create_task(self._keep(service), name=f"service-{service.name}")
-            self._tasks.append(task)
+            self._pulse.waiting(service.name)
             if service.continuous:
-                self._consuming.append(task)
+                self._looking.append(self._kept(service.name, partial(self._again_and_again, service)))
+        self._taking = self._kept("turns", self._periodic.run)
+        self._looking.append(self._taking)
+        self._looking.append(self._kept("presence", self._replica.run))
+        if self._periodic.docket:
+            self._looking.append(self._kept("docket", self._periodic.docket.run))
+        self._renewing.append(self._kept("leases", self._periodic.rounds.keep))
 
     async def stop(self) -> None:
-        """Let rounds in flight end, for as long as the drain setting allows; cut the rest and give its turns back."""
-        self._stopping.set()
-        for task in self._consuming:
-            task.cancel()  # nothing is lost: what it did is committed with its cursor, or not at all
-        await asyncio.gather(*self._consuming, return_exceptions=True)
-        leaving = [asyncio.ensure_future(service.stop(self._scope)) for service in self._services if service.stop]
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._scope.settings.services.drain_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *leaving, return_exceptions=True)
-        if self._rounds:
-            with contextlib.suppress(DatabaseUnavailable):
-                await self._turns.release(*self._rounds)
+        """Begin nothing more; let rounds in flight end, for as long as the drain setting allows; cut the rest and give
+        its turns back."""
+        self._stopping = True
+        self._periodic.end()
+        if self._taking is not None:
+            await asyncio.wait({self._taking}, timeout=_TAKEN_SECONDS)
+        await _ended(self._looking)  # nothing is lost: what it did is committed with its cursor, or not at all
+        drained = self._periodic.rounds.drain(self._scope.settings.services.drain_seconds)
+        leaving = [service.stop(self._scope) for service in self._services if service.stop]
+        await asyncio.gather(drained, *leaving, return_exceptions=True)
+        await _ended(self._renewing)
+        with contextlib.suppress(DatabaseUnavailable):
+            await self._replica.leave()
 
     def ages(self) -> dict[str, float]:
-        """Seconds since each loop last completed a round, or found that the turn is another replica's."""
-        now = time.monotonic()
-        return {name: now - beat for name, beat in self._beats.items()}
+        """Seconds since each service completed a round here, or another replica was found to see to it."""
+        return self._pulse.ages()
 
     def late(self) -> dict[str, float]:
-        """The ages of the loops that are overdue: hanging, dead, or without a database."""
-        ages = self.ages()
-        allowed = {s.name: _LOOK_SECONDS + s.longest_round + _LATE_SECONDS for s in self._services}
-        return {name: age for name, age in ages.items() if age > allowed[name]}
+        """Seconds without a sign of the services that hang or are dead."""
+        return self._pulse.late()
 
-    def _beat(self, service: Service) -> None:
-        self._beats[service.name] = time.monotonic()
+    def _kept(self, name: str, loop: Loop) -> asyncio.Task[None]:
+        return asyncio.create_task(self._keep(name, loop), name=f"service-{name}")
 
-    async def _keep(self, service: Service) -> None:
-        """Run the service's loop, and run it again when it dies."""
+    async def _keep(self, name: str, loop: Loop) -> None:
+        """Run a loop, and run it again when it dies."""
         deaths = 0
-        while not self._stopping.is_set():
+        while True:
             began = time.monotonic()
             try:
-                await self._loop(service)
-                if self._stopping.is_set():
+                await loop()
+                if self._stopping:
                     return
                 raise ServiceFailed("the loop ended by itself")
-            except DatabaseUnavailable as away:
-                log.warning("%s waits for the database: %s", service.name, away)
-                await self._pause(_AWAY_SECONDS)
             except Exception as error:
                 deaths = 1 if time.monotonic() - began > _HEALTHY_SECONDS else deaths + 1
-                log.exception("%s died (%d of %d)", service.name, deaths, _MOST_DEATHS)
+                log.exception("%s died (%d of %d)", name, deaths, _MOST_DEATHS)
                 if deaths >= _MOST_DEATHS:
-                    self._on_failure(ServiceFailed(f"the service {service.name} keeps dying: {_text(error)}"))
+                    self._on_failure(ServiceFailed(f"the service {name} keeps dying: {in_words(error)}"))
                     return
-                await self._pause(_RESTART_SECONDS * deaths)
-
-    async def _loop(self, service: Service) -> None:
-        if service.continuous:
-            await self._again_and_again(service)
-            return
-        interval = service.interval(self._scope.settings)
-        while not self._stopping.is_set():
-            turn = await self._turns.take(service.name, interval)
-            if turn.taken:
-                await self._round(service, interval)
-            self._beat(service)
-            await self._pause(min(interval if turn.taken else turn.wait, _LOOK_SECONDS))
+                await asyncio.sleep(_RESTART_SECONDS * deaths)
 
     async def _again_and_again(self, service: Service) -> None:
-        while not self._stopping.is_set():
+        while True:
             began = time.monotonic()
-            await service.run(self._scope)
-            self._beat(service)
-            await asyncio.sleep(max(0.0, _SHORTEST_SECONDS - (time.monotonic() - began)))
-
-    async def _round(self, service: Service, interval: float) -> None:
-        """One round. Raises DatabaseUnavailable; every other failure is recorded and answered with patience."""
-        began = time.monotonic()
-        error: str | None = None
-        self._rounds.add(service.name)
-        async with self._extended(service, interval):
+            self._pulse.begun(service.name, service.longest_round)
             try:
                 await service.run(self._scope)
-                self._failures.pop(service.name, None)
+                self._pulse.completed(service.name)
             except DatabaseUnavailable as away:
-                # Nothing to be patient about: the next round comes when the database does.
                 log.warning("%s waits for the database: %s", service.name, away)
-                error = _text(away)
-            except Exception as failure:
-                log.exception("%s failed", service.name)
-                error = _text(failure)
-                self._failures[service.name] = self._failures.get(service.name, 0) + 1
-        self._rounds.discard(service.name)
-        seconds = time.monotonic() - began
-        next_in = max(0.0, interval - seconds) + self._patience(service, interval)
-        await self._turns.finish(service.name, seconds=seconds, next_in=next_in, error=error)
-
-    def _patience(self, service: Service, interval: float) -> float:
-        """Extra seconds before the next round of a service that keeps failing."""
-        failures = self._failures.get(service.name, 0)
-        return min(interval * (2 ** min(failures, 10) - 2), LONGEST_WAIT) if failures > 1 else 0.0
-
-    @contextlib.asynccontextmanager
-    async def _extended(self, service: Service, interval: float) -> AsyncIterator[None]:
-        """Keep the next turn away while a round outlasts its interval: two at once are correct, and a waste."""
-
-        async def extend() -> None:
-            while True:
-                await asyncio.sleep(max(0.8 * interval, 1.0))
-                with contextlib.suppress(DatabaseUnavailable):
-                    await self._turns.extend(service.name, max(interval, 2.0))
-
-        extending = asyncio.create_task(extend())
-        try:
-            yield
-        finally:
-            extending.cancel()
-            await asyncio.gather(extending, return_exceptions=True)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+                await asyncio.sleep(_AWAY_SECONDS)
+            await asyncio.sleep(max(0.0, _SHORTEST_SECONDS - (time.monotonic() - began)))
 
 
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+def _turns(scope: Scope) -> Coordination:
+    if not scope.settings.services.coordination_enabled:
+        return EveryReplica()
+    return PostgresTurns(scope.db, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _end_process(failure: ServiceFailed) -> None:
@@ -213,26 +168,26 @@ async def run_services(settings: Settings) -> None:
 
     Raises ServiceFailed when one of them keeps dying, OSError when the port of its health is taken.
     """
-    db, embedded = await open_database(settings)
-    doorbell = Doorbell(db)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def fail(failure: ServiceFailed) -> None:
         if not failed.done():
             failed.set_exception(failure)
 
-    supervisor = Supervisor(Scope(db, settings, doorbell), on_failure=fail)
-    migration = asyncio.create_task(migrated(db, settings))
-    doorbell.start()
-    try:
-        async with answering(settings, supervisor):
-            supervisor.start()
-            await failed
-    finally:
-        await supervisor.stop()
-        migration.cancel()
-        await asyncio.gather(migration, return_exceptions=True)
-        await doorbell.stop()
-        await db.close()
-        if embedded is not None:
-            await asyncio.to_thread(embedded.release)
+    async with open_resources(settings) as scope:
+        supervisor, schema = Supervisor(scope, on_failure=fail), Schema()
+        stopping = False
+
+        async def problem() -> str | None:
+            if stopping:
+                return "The services are stopping"
+            return schema.problem or (None if await is_reachable(scope.db) else DATABASE_AWAY)
+
+        async with answering(settings, supervisor, problem, Page(scope, supervisor).text):
+            try:
+                await schema.prepare(scope.db, settings)
+                supervisor.start()
+                await failed
+            finally:
+                stopping = True
+                await supervisor.stop()
