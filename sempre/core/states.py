@@ -10,7 +10,16 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-__all__ = ["TERMINAL", "State", "StateDetails", "StateType", "default_name", "has_persisted_result"]
+__all__ = [
+    "INTERNAL_DETAILS",
+    "TERMINAL",
+    "Claimant",
+    "State",
+    "StateDetails",
+    "StateType",
+    "default_name",
+    "has_persisted_result",
+]
 
 
 class StateType(StrEnum):
@@ -34,8 +43,40 @@ def default_name(type: StateType) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who claimed a run: a worker's ``name``, and the ``id`` of its process where the server gave it one. Neither:
+    somebody who did not say, like a runner."""
+
+    name: str | None = None
+    id: str | None = None
+
+    def is_same(self, other: "Claimant") -> bool:
+        """Both are known to be one and the same. Two that did not say are taken to be."""
+        if self.id is not None and other.id is not None:
+            return self.id == other.id
+        return self.name == other.name
+
+    def differs(self, other: "Claimant") -> bool:
+        """Both said who they are, and are known to be two."""
+        if self.id is not None and other.id is not None:
+            return self.id != other.id
+        return self.name is not None and other.name is not None and self.name != other.name
+
+    def to_json(self) -> dict[str, str]:
+        return {key: value for key, value in (("name", self.name), ("id", self.id)) if value is not None}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, str]) -> "Claimant":
+        return cls(stored.get("name"), stored.get("id"))
+
+
+@dataclass(frozen=True, slots=True)
 class StateDetails:
-    """What a state carries beside its type; absent values are ``None`` (or ``False`` for the two flags)."""
+    """What a state carries beside its type; absent values are ``None`` (or ``False`` for the two flags).
+
+    ``claim`` and ``taken_back`` are the server's own, never proposed and never shown: who claimed the run, and from
+    whom it was taken back because nothing was heard of them any more.
+    """
 
     flow_run_id: UUID | None = None
     task_run_id: UUID | None = None
@@ -55,6 +96,8 @@ class StateDetails:
     task_parameters_id: UUID | None = None
     traceparent: str | None = None
     deployment_concurrency_lease_id: UUID | None = None
+    claim: Claimant | None = None
+    taken_back: tuple[Claimant, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The stored form: only what differs from the defaults, ids and times as text."""
@@ -67,6 +110,10 @@ class StateDetails:
                 value = str(value)
             elif isinstance(value, datetime):
                 value = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            elif isinstance(value, Claimant):
+                value = value.to_json()
+            elif isinstance(value, tuple):
+                value = [claimant.to_json() for claimant in value]
             out[name] = value
         return out
 
@@ -84,15 +131,20 @@ class StateDetails:
                 value = UUID(value)
             elif kind == "datetime":
                 value = datetime.fromisoformat(value)
+            elif kind == "claimant":
+                value = Claimant.from_json(value)
+            elif kind == "claimants":
+                value = tuple(Claimant.from_json(each) for each in value)
             values[name] = value
         return cls(**values)
 
 
 _DEFAULTS = tuple((f.name, f.default) for f in fields(StateDetails))
+INTERNAL_DETAILS = frozenset({"claim", "taken_back"})
 _KINDS = {
     f.name: "uuid" if "UUID" in str(f.type) else "datetime" if "datetime" in str(f.type) else "plain"
     for f in fields(StateDetails)
-}
+} | {"claim": "claimant", "taken_back": "claimants"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic.json_schema import SkipJsonSchema
+
 from sempre.schemas.base import ActionModel, DateTime, Record
 
 __all__ = ["Log", "LogCreate"]
@@ -14,6 +16,8 @@ class LogCreate(ActionModel):
     timestamp: DateTime
     flow_run_id: UUID | None = None
     task_run_id: UUID | None = None
+    # Sent by workers that were told their id (worker_channel). A line belongs to its run; the id is not kept.
+    worker_id: SkipJsonSchema[UUID | None] = None
 
 
 class Log(Record):

@@ -4,13 +4,14 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sempre.core.states import State, StateDetails, StateType, has_persisted_result
+from sempre.core.states import INTERNAL_DETAILS, State, StateDetails, StateType, has_persisted_result
 from sempre.db.pool import Record
 
 __all__ = ["Result", "columns", "from_row", "result_of", "row_to_wire", "to_wire"]
 
-_DETAIL_NAMES = tuple(f.name for f in fields(StateDetails))
-_EMPTY_DETAILS: dict[str, Any] = {f.name: f.default for f in fields(StateDetails)}
+_SHOWN = tuple(f for f in fields(StateDetails) if f.name not in INTERNAL_DETAILS)
+_DETAIL_NAMES = tuple(f.name for f in _SHOWN)
+_EMPTY_DETAILS: dict[str, Any] = {f.name: f.default for f in _SHOWN}
 
 
 class Result(NamedTuple):
@@ -97,5 +98,13 @@ def row_to_wire(row: Record, prefix: str = "") -> dict[str, Any] | None:
         "timestamp": row[prefix + "timestamp"],
         "message": row[prefix + "message"],
         "data": row[prefix + "data"],
-        "state_details": {**_EMPTY_DETAILS, **(row[prefix + "details"] or {})},
+        "state_details": _shown(row[prefix + "details"]),
     }
+
+
+def _shown(stored: dict[str, Any] | None) -> dict[str, Any]:
+    details = {**_EMPTY_DETAILS, **(stored or {})}
+    if len(details) > len(_EMPTY_DETAILS):
+        for name in INTERNAL_DETAILS:
+            details.pop(name, None)
+    return details

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from sempre.core.states import TERMINAL, State, StateType
+from sempre.core.transitions.claims import carry_claim, refuse_if_taken_back
 from sempre.core.transitions.deployment_slots import (
     cancel_late,
     frees_slot,
@@ -31,7 +32,7 @@ from sempre.core.transitions.model import (
     Status,
 )
 from sempre.core.transitions.pauses import enter_pause, leave_pause
-from sempre.core.transitions.retries import retry_flow
+from sempre.core.transitions.retries import retry_flow, retry_lost_flow
 from sempre.core.transitions.rules import (
     ANY_NEW,
     ANY_OLD,
@@ -48,7 +49,7 @@ from sempre.core.transitions.rules import (
     wait_for_scheduled_time,
 )
 
-__all__ = ["CORE_RULES", "FORCED_RULES", "LATE_RULES", "decide_flow_run"]
+__all__ = ["CORE_RULES", "FORCED_RULES", "LATE_RULES", "SILENT_RULES", "decide_flow_run"]
 
 _OVERWRITES_RESULT = "Cannot overwrite a COMPLETED state that carries persisted result data with one that does not."
 
@@ -69,7 +70,7 @@ def prevent_duplicates(context: FlowContext) -> Stop | None:
 
 def prevent_late_claim(context: FlowContext) -> Stop | None:
     """A worker that claims what it saw waiting, but another has run to its end meanwhile, must not run it again."""
-    if not context.facts.by_worker or context.run.run_count == 0:
+    if context.facts.proposer is None or context.run.run_count == 0:
         return None  # somebody else may want it run again, or nobody has run it
     return abort(f"This run is in a {context.current.type.value} state and cannot transition to a PENDING state.")
 
@@ -150,10 +151,12 @@ _TO_CANCELLING = frozenset({StateType.CANCELLING})
 
 _NO_INFRASTRUCTURE = Rule("no infrastructure", _SCHEDULED | _PAUSED, _TO_CANCELLING, cancel_without_infrastructure)
 _LATE_MARKING = Rule("late marking", ANY_OLD, frozenset({StateType.SCHEDULED}), mark_late)
+_FENCE = Rule("taken back", _HAS_STATE, ANY_NEW, refuse_if_taken_back)
 
 CORE_RULES: tuple[Rule[FlowContext], ...] = (
     Rule("preserve lease id", _HAS_STATE, ANY_NEW, preserve_lease),
     Rule("prevent duplicates", _HAS_STATE, ANY_NEW, prevent_duplicates),
+    _FENCE,
     Rule("leave terminal", _TERMINAL, ANY_NEW, leave_terminal),
     Rule("cancelling is sticky", _CANCELLING, ANY_NEW - {StateType.CANCELLED}, stick_to_cancelling),
     _NO_INFRASTRUCTURE,
@@ -173,6 +176,7 @@ CORE_RULES: tuple[Rule[FlowContext], ...] = (
 )
 
 FORCED_RULES: tuple[Rule[FlowContext], ...] = (
+    _FENCE,
     Rule("guard result", _TERMINAL, TERMINAL, guard_result),
     _NO_INFRASTRUCTURE,
 )
@@ -182,10 +186,16 @@ LATE_RULES: tuple[Rule[FlowContext], ...] = (
     Rule("cancel late", _SCHEDULED, frozenset({StateType.SCHEDULED}), cancel_late),
 )
 
+SILENT_RULES: tuple[Rule[FlowContext], ...] = (
+    *CORE_RULES,
+    Rule("retry lost", _RUNNING | _SCHEDULED, frozenset({StateType.CRASHED}), retry_lost_flow),
+)
+
 _TABLES = {
     Policy.CORE: compile_policy(CORE_RULES),
     Policy.FORCED: compile_policy(FORCED_RULES),
     Policy.LATE: compile_policy(LATE_RULES),
+    Policy.SILENT: compile_policy(SILENT_RULES),
 }
 
 
@@ -210,8 +220,9 @@ def _write(context: FlowContext, replacement: Proposal | None) -> FlowRunWrite:
     owner = {"flow_run_id": run.id}
     if run.parent_task_run_id is not None:
         owner["task_run_id"] = run.parent_task_run_id
-    state = context.build_state(owner, replacement)
-    after = flow_run_after(run, state, context.policy if replacement is None else context.replacement_policy)
+    policy = context.policy if replacement is None else context.replacement_policy
+    state = carry_claim(context, context.build_state(owner, replacement), policy)
+    after = flow_run_after(run, state, policy)
     if context.pause_key is not None or context.resumes:
         # After the derived columns: the state that leaves a pause does not itself end the resuming.
         after = replace(after, policy=_after_pause(context, after.policy))

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from sempre.core.states import State, StateDetails, StateType
+from sempre.core.states import Claimant, State, StateDetails, StateType
 
 __all__ = [
     "CachedState",
@@ -49,6 +49,7 @@ class Policy(StrEnum):
     CORE = "core"
     FORCED = "forced"
     LATE = "late"  # flow runs only: the late-runs service
+    SILENT = "silent"  # flow runs only: of a run whose process fell silent; a crash is retried as a failure is
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class FlowRunFacts:
     holds_slot: bool = False  # the run holds a live slot of its deployment's limit
     held_lease_id: UUID | None = None  # lease of that slot
     client_version: tuple[int, int, int] | None = None  # from the User-Agent; None = not a known client
-    by_worker: bool = False  # a worker proposes, for a run that it polled
+    proposer: Claimant | None = None  # the worker that proposes, or on whose behalf the run's process does
     client_prerelease: str | None = None  # the full version text, e.g. "3.0.0rc20"
     api_version: tuple[int, int, int] | None = None  # X-PREFECT-API-VERSION; None = newest
     slot_wait_seconds: float = 30.0  # setting deployments.concurrency_slot_wait_seconds

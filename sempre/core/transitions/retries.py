@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sempre.core.jitter import clamped_exponential
-from sempre.core.states import StateDetails, StateType
+from sempre.core.states import Claimant, StateDetails, StateType
 from sempre.core.transitions.flow_context import FlowContext
 from sempre.core.transitions.model import Proposal, TaskRunPolicy
 from sempre.core.transitions.rules import AWAITING_RETRY, Stop, substitute
 from sempre.core.transitions.task_context import TaskContext
 
-__all__ = ["retry_flow", "retry_task", "task_retry_delay"]
+__all__ = ["retry_flow", "retry_lost_flow", "retry_task", "task_retry_delay"]
 
 _REASON = "Retrying"
 _RETRY_TYPES_SINCE = (0, 8, 4)
@@ -32,6 +32,28 @@ def retry_flow(context: FlowContext) -> Stop | None:
         deployment_concurrency_lease_id=context.changes.get(
             "deployment_concurrency_lease_id", context.details.deployment_concurrency_lease_id
         ),
+    )
+    return substitute(_awaiting_retry(context.proposal, details), _REASON)
+
+
+def retry_lost_flow(context: FlowContext) -> Stop | None:
+    """To CRASHED, of a run whose process is gone, or that waits for a retry in it: another process takes the run, as
+    often as its policy lets it fail.
+
+    Only a run of a deployment finds another process, and only one whose policy asks for retries. Whoever had it is
+    fenced off: it may only be cut off, not dead.
+    """
+    run, policy = context.run, context.run.policy
+    if context.current.type is StateType.SCHEDULED and policy.retry_type != "in_process":
+        return None
+    if run.deployment_id is None or not context.facts.deployment_exists:
+        return None
+    if not policy.retries or run.run_count > policy.retries:
+        return None
+    context.replacement_policy = replace(policy, resuming=False, pause_keys=(), retry_type="reschedule")
+    details = StateDetails(
+        scheduled_time=_due(context.inputs.now, policy.retry_delay or 0),
+        taken_back=(context.current.details.claim or Claimant(),),
     )
     return substitute(_awaiting_retry(context.proposal, details), _REASON)
 

@@ -165,10 +165,10 @@ def decide_task_run(
     """What becomes of ``proposal`` for ``run``. Pure: equal arguments give equal decisions.
 
     A proposal marked ``deferred`` belongs to a background task, whose rules apply even if it is forced.
-    ``Policy.LATE`` raises ``ValueError``: task runs are never marked late.
+    ``Policy.LATE`` and ``Policy.SILENT`` raise ``ValueError``: they are for flow runs.
     """
-    if policy is Policy.LATE:
-        raise ValueError("task runs have no late policy")
+    if policy in (Policy.LATE, Policy.SILENT):
+        raise ValueError(f"task runs have no {policy.value} policy")
     background = bool(proposal.details.deferred)
     context = TaskContext(run, proposal, facts, inputs, background=background)
     table = _BACKGROUND if background else _FORCED if policy is Policy.FORCED else _CORE

@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sempre.core.states import State
+from sempre.core.states import State, StateType
 from sempre.core.transitions import decide_flow_run, mirror_write
 from sempre.core.transitions.model import (
     Decision,
@@ -65,13 +65,15 @@ async def set_flow_run_state(
     *,
     only_from: UUID | None = None,
     answer: Answer | None = None,
+    lets_go: bool = False,
 ) -> Outcome:
     """Propose a state for a flow run, and persist what the rules make of it.
 
     At most two statements, whatever happens in them; a run this process remembers needs only the second. Lost races
     are decided again on what won. ``only_from``: do nothing
     (ABORT) unless this is still the current state's id, for sweeps that act on what they saw. ``answer``: stored if
-    the proposal is accepted, in the same commit.
+    the proposal is accepted, in the same commit. ``lets_go``: if the run now waits for another process, the
+    infrastructure it was given is no longer its, and is torn down.
 
     Raises ObjectNotFound for an unknown run, DatabaseUnavailable if the database is away.
     """
@@ -87,7 +89,7 @@ async def set_flow_run_state(
                 continue  # no write proves what was remembered: look again
             return Outcome(decision.status, run.state, decision.reason, decision.delay_seconds)
         given = answer if decision.status is Status.ACCEPT else None
-        if await _write(scope.db, scope.workspace_id, row, run, proposal, decision, given):
+        if await _write(scope.db, scope.workspace_id, row, run, proposal, decision, given, lets_go):
             remember(scope, row, decision.write, row["version"] + 1)
             _announce(scope, row, decision.write.state)
             return Outcome(decision.status, decision.write.state, decision.reason, written=True)
@@ -185,7 +187,7 @@ def facts_of(row: Row, scope: Scope) -> FlowRunFacts:
         limit=limit,
         holds_slot=row["holds_slot"],
         held_lease_id=row["held_lease_id"],
-        by_worker=scope.client.is_worker,
+        proposer=scope.client.worker,
         client_version=scope.client.version,
         client_prerelease=scope.client.version_text,
         api_version=scope.client.api_version,
@@ -216,6 +218,7 @@ async def _write(
     proposal: Proposal,
     decision: Decision[FlowRunWrite],
     answer: Answer | None,
+    lets_go: bool,
 ) -> bool:
     write = decision.write
     assert write is not None
@@ -232,6 +235,10 @@ async def _write(
         parameters.update(result_parameters(result))
     if answer is not None:
         parameters.update(answer_id=new_id(), answer_key=answer.key, answer_value=answer.value)
+    lets_go = lets_go and write.state.type is StateType.SCHEDULED
+    torn_down = lets_go and row["infrastructure_pid"] is not None and row["work_queue_id"] is not None
+    if torn_down:
+        parameters.update(cleanup_id=new_id(), run_queue_id=row["work_queue_id"], old_pid=row["infrastructure_pid"])
     mirror = await mirror_of(db, workspace_id, write)
     parameters.update(mirror or {})
     statement = write_transition(
@@ -242,6 +249,8 @@ async def _write(
         free=write.release and row["holds_any_slot"],
         mirror=mirror is not None,
         answer=answer is not None,
+        let_go=lets_go,
+        tear_down=torn_down,
     )
     return await attempt(db, statement, parameters)
 

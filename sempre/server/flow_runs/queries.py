@@ -14,7 +14,7 @@ from sempre.server.filters.relations import FLOW_RUNS, matching
 from sempre.server.flow_runs.statements import SURROUNDING_JOINS, SURROUNDINGS
 from sempre.server.lists import Part
 
-__all__ = ["find", "find_state", "merge_labels", "page", "state_history", "update"]
+__all__ = ["find", "find_state", "merge_labels", "page", "state_details", "state_history", "update"]
 
 _FIND = f"""
 SELECT r.*, clock_timestamp() AS now, {SURROUNDINGS}
@@ -72,6 +72,14 @@ async def update(db: Executor, workspace_id: UUID, id: UUID, changes: dict[str, 
         *changes.values(),
     )
     return status != "UPDATE 0"
+
+
+async def state_details(db: Executor, workspace_id: UUID, id: UUID) -> dict[str, Any] | None:
+    """The details of the run's state as they are stored."""
+    details: dict[str, Any] | None = await db.fetchval(
+        "SELECT state_details FROM flow_run WHERE id = $1 AND workspace_id = $2", id, workspace_id
+    )
+    return details
 
 
 async def merge_labels(db: Executor, workspace_id: UUID, id: UUID, labels: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Body, Header
 from starlette.responses import Response
 
-from sempre.core.states import StateType
+from sempre.core.states import StateDetails, StateType
 from sempre.core.transitions.model import Policy, Proposal
 from sempre.schemas.base import Labels
 from sempre.schemas.flow_runs import FlowRunCreate, FlowRunResponse, FlowRunUpdate
@@ -27,7 +27,7 @@ from sempre.server.flow_runs.old_clients import retry_failed_task_runs
 from sempre.server.flow_runs.orchestration import policy_to_json, set_flow_run_state
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
-from sempre.server.scope import ScopeDep
+from sempre.server.scope import Scope, ScopeDep
 from sempre.server.work_pools.lookup import queue_named
 
 __all__ = ["automation_of", "router"]
@@ -115,11 +115,23 @@ async def read_flow_run(scope: ScopeDep, id: UUID) -> Response:
 async def update_flow_run(scope: ScopeDep, id: UUID, flow_run: FlowRunUpdate) -> Response:
     """Write the fields that were sent."""
     changes = await changes_of(scope, id, flow_run)
+    if "infrastructure_pid" in changes and await _has_lost(scope, id):
+        del changes["infrastructure_pid"]  # what a worker started for a claim that it lost is not the run's
     if flow_run.empirical_policy and "empirical_policy" in changes:
         changes["empirical_policy"] = policy_to_json(flow_run.empirical_policy.to_core())
     if not await queries.update(scope.db, scope.workspace_id, id, changes):
         raise NotFound(_NOT_FOUND)
     return no_content()
+
+
+async def _has_lost(scope: Scope, id: UUID) -> bool:
+    """Whether the worker that asks claimed the run once, and another one, or nobody, has it now."""
+    worker = scope.client.worker
+    if worker is None:
+        return False
+    details = StateDetails.from_json(await queries.state_details(scope.db, scope.workspace_id, id))
+    lost = any(worker.is_same(claimant) for claimant in details.taken_back)
+    return lost and (details.claim is None or details.claim.differs(worker))
 
 
 @router.patch("/{id:uuid}/labels", status_code=204)

@@ -115,15 +115,43 @@ answered AS (
 )""")
 
 
+# Another claim brings infrastructure of its own.
+_LET_GO = Part(
+    _UPDATE_RUN.expressions.replace("version = version + 1,", "version = version + 1, infrastructure_pid = NULL,")
+)
+
+# What was started for a claim that is over. A process is known by a number that means nothing to another worker's host.
+_TEAR_DOWN = Part("""
+torn_down AS (
+    INSERT INTO worker_cleanup (id, workspace_id, work_pool_id, work_queue_id, idempotency_key, kind, target, data)
+    SELECT :cleanup_id::uuid, run.workspace_id, p.id, q.id,
+           concat_ws(':', 'pending_claim_teardown.v1', run.id, :state_id::uuid), 'pending_claim_teardown.v1',
+           jsonb_build_object('flow_run_id', run.id, 'infrastructure_pid', :old_pid::text), '{}'
+    FROM run JOIN work_queue q ON q.id = :run_queue_id::uuid JOIN work_pool p ON p.id = q.work_pool_id
+    WHERE p.type <> 'process' AND p.type !~ ':(push|managed)$'
+    ON CONFLICT (work_pool_id, idempotency_key) DO NOTHING
+)""")
+
+
 @cache
 def write_transition(
-    *, result: bool, take: bool, renew: bool, hold: bool, free: bool, mirror: bool, answer: bool = False
+    *,
+    result: bool,
+    take: bool,
+    renew: bool,
+    hold: bool,
+    free: bool,
+    mirror: bool,
+    answer: bool = False,
+    let_go: bool = False,
+    tear_down: bool = False,
 ) -> Statement:
     """The write of one transition; a row comes back iff it happened.
 
     ``result``: a persisted result. ``take``/``renew``/``hold``: slots, held for a time or until the run ends; when one
     was lost in the meantime SP001 is raised and everything undone. ``free``: slots given back. ``mirror``: the state
     forced onto the parent task run (SP001 too). ``answer``: an input that the run reads once it is in this state.
+    ``let_go``: the run's infrastructure is no longer its; ``tear_down``: and the workers are told to end it.
     """
     chosen = (
         (result, _RESULT),
@@ -132,10 +160,11 @@ def write_transition(
         (hold, HOLD_RUN_SLOTS),
         (free, FREE_RUN_SLOTS),
         (answer, _ANSWER),
+        (tear_down, _TEAR_DOWN),
         (mirror, MIRROR_STATE),
         (mirror and result, MIRROR_RESULT),
     )
-    return _assemble(_UPDATE_RUN, *(part for wanted, part in chosen if wanted))
+    return _assemble(_LET_GO if let_go else _UPDATE_RUN, *(part for wanted, part in chosen if wanted))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Runs whose heartbeats stopped are Crashed.
+"""Runs whose heartbeats stopped are Crashed; those of a deployment whose policy asks for retries are run again.
 
 A run is judged only by silence that somebody listened to: from its latest sign of life, or from when events began to be
 taken in again, to when they last were; and only when everything in the log has been looked at. A run that never sent a
@@ -73,7 +73,11 @@ async def crash_silent_runs(scope: Scope, here: Present) -> None:
 
 async def _crash(scope: Scope, row: Record) -> bool:
     proposal = Proposal(StateType.CRASHED, "Crashed", _message(row["heard"]))
-    return (await set_flow_run_state(scope, row["id"], proposal, Policy.CORE, only_from=row["state_id"])).written
+    policy = Policy.SILENT if scope.settings.services.heartbeats.retry_crashed else Policy.CORE
+    outcome = await set_flow_run_state(
+        scope, row["id"], proposal, policy, only_from=row["state_id"], lets_go=policy is Policy.SILENT
+    )
+    return outcome.written
 
 
 def _message(heard: datetime) -> str:

@@ -9,7 +9,7 @@ from sempre.server.services.sweeps import sweep
 from sempre.server.task_runs.orchestration import set_task_run_state
 from sempre.server.worker_channel import cleanup
 
-__all__ = ["run"]
+__all__ = ["run", "time_out"]
 
 _PARENT_CANCELLED = "The parent flow run was cancelled."
 _TIMED_OUT = "Flow run cancellation timed out; marked this flow run as Cancelled."
@@ -63,7 +63,7 @@ LIMIT $1
 
 async def run(scope: Scope) -> None:
     timeout = scope.settings.services.cancellation_cleanup.cancelling_timeout_seconds
-    await sweep(scope, _OVERDUE, _time_out, timeout)
+    await sweep(scope, _OVERDUE, time_out, timeout)
     await sweep(scope, _UNTOLD, _tear_down, _memory(scope))
     await sweep(scope, _LIVE_SUBFLOWS, _cancel_subflow)
     await sweep(scope, _LIVE_TASK_RUNS, _cancel_task_run)
@@ -75,7 +75,8 @@ def _memory(scope: Scope) -> float:
     return _DAY if kept is None else min(kept, _DAY)
 
 
-async def _time_out(scope: Scope, row: Record) -> bool:
+async def time_out(scope: Scope, row: Record) -> bool:
+    """Mark a run Cancelled that nobody cancels; its infrastructure, if there is any, is torn down by the next round."""
     proposal = Proposal(StateType.CANCELLED, "Cancelled", _TIMED_OUT)
     return (await set_flow_run_state(scope, row["id"], proposal, Policy.CORE, only_from=row["state_id"])).written
 

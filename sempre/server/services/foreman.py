@@ -3,10 +3,13 @@
 Every step looks again at the row it changes, in the statement that changes it: several foremen at once, and heartbeats
 and polls in between, do no harm. A step takes rows in the order of their ids and leaves out those that are locked:
 somebody is just writing them, which is the opposite of silence.
+
+Only silence that somebody listened to counts: up to when an API process was last there, and not from before the API was
+last away.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +17,7 @@ from sempre.db.pool import Executor
 from sempre.server.deployments import queries as deployments
 from sempre.server.deployments.events import deployment_event
 from sempre.server.events.emit import ServerEvent, emit
+from sempre.server.heartbeats.presence import Present, listening
 from sempre.server.ids import new_id
 from sempre.server.scope import Scope
 from sempre.server.work_pools import events
@@ -26,8 +30,8 @@ _MOST_BATCHES = 100
 _SILENT_WORKERS = """
 WITH silent AS MATERIALIZED (
     SELECT id FROM worker
-    WHERE status = 'ONLINE' AND last_heartbeat_time
-        < clock_timestamp() - make_interval(secs => coalesce(heartbeat_interval_seconds, $1::float8) * $2::int)
+    WHERE status = 'ONLINE' AND greatest(last_heartbeat_time, $4)
+        < $5::timestamptz - make_interval(secs => coalesce(heartbeat_interval_seconds, $1::float8) * $2::int)
     ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE worker w SET status = 'OFFLINE' FROM silent WHERE w.id = silent.id
@@ -53,9 +57,8 @@ RETURNING p.*, before.last_status_event_id AS previous_event, before.last_transi
 _FORGOTTEN_DEPLOYMENTS = """
 WITH forgotten AS MATERIALIZED (
     SELECT d.id FROM deployment d
-    WHERE d.status = 'READY' AND d.last_polled < clock_timestamp() - $1::interval AND NOT EXISTS (
-        SELECT FROM work_queue q
-        WHERE q.id = d.work_queue_id AND q.last_polled >= clock_timestamp() - $1::interval
+    WHERE d.status = 'READY' AND d.last_polled < $1 AND NOT EXISTS (
+        SELECT FROM work_queue q WHERE q.id = d.work_queue_id AND q.last_polled >= $1
     )
     ORDER BY d.id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 )
@@ -65,7 +68,7 @@ RETURNING d.id, d.workspace_id
 
 _FORGOTTEN_QUEUES = """
 WITH forgotten AS MATERIALIZED (
-    SELECT id FROM work_queue WHERE status = 'READY' AND last_polled < clock_timestamp() - $1::interval
+    SELECT id FROM work_queue WHERE status = 'READY' AND last_polled < $1
     ORDER BY id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 ), marked AS (
     UPDATE work_queue q SET status = 'NOT_READY' FROM forgotten WHERE q.id = forgotten.id RETURNING q.*
@@ -76,28 +79,43 @@ SELECT m.*, p.name AS pool_name, p.type AS pool_type FROM marked m JOIN work_poo
 
 async def run(scope: Scope) -> None:
     """One round: workers first, for pools are judged by them."""
+    here = await _listening(scope)
     for step in (_mark_workers, _mark_pools, _mark_deployments, _mark_queues):
-        await _in_batches(scope, step)
+        await _in_batches(scope, here, step)
 
 
-async def _in_batches(scope: Scope, step: Callable[[Scope], Awaitable[int]]) -> None:
+async def _listening(scope: Scope) -> Present:
+    """Since when, and until when, an API process was there; where none ever said so, all the time."""
+    now: datetime = await scope.db.fetchval("SELECT clock_timestamp()")
+    return await listening(scope.db) or Present(datetime.min.replace(tzinfo=UTC), now)
+
+
+async def _in_batches(scope: Scope, here: Present, step: Callable[[Scope, Present], Awaitable[int]]) -> None:
     for _ in range(_MOST_BATCHES):
-        if await step(scope) < _BATCH:
+        if await step(scope, here) < _BATCH:
             return
 
 
-async def _mark_workers(scope: Scope) -> int:
+def _heard_since(here: Present, seconds: float) -> datetime | None:
+    """Who was not heard of since then is silent; ``None``: nobody has listened for that long."""
+    since = here.until - timedelta(seconds=seconds)
+    return since if here.since <= since else None
+
+
+async def _mark_workers(scope: Scope, here: Present) -> int:
     settings = scope.settings.services.foreman
     status = await scope.db.execute(
         _SILENT_WORKERS,
         settings.fallback_heartbeat_interval_seconds,
         settings.inactivity_heartbeat_multiple,
         _BATCH,
+        here.since,
+        here.until,
     )
     return int(status.rpartition(" ")[2])
 
 
-async def _mark_pools(scope: Scope) -> int:
+async def _mark_pools(scope: Scope, _: Present) -> int:
     ids = [row["id"] for row in await scope.db.fetch(_POOLS_WITHOUT_WORKERS, _BATCH)]
     if not ids:
         return 0
@@ -108,10 +126,10 @@ async def _mark_pools(scope: Scope) -> int:
     return len(marked)
 
 
-async def _mark_deployments(scope: Scope) -> int:
-    timeout = timedelta(seconds=scope.settings.services.foreman.deployment_last_polled_timeout_seconds)
+async def _mark_deployments(scope: Scope, here: Present) -> int:
+    since = _heard_since(here, scope.settings.services.foreman.deployment_last_polled_timeout_seconds)
     async with scope.db.transaction() as transaction:
-        marked = await transaction.fetch(_FORGOTTEN_DEPLOYMENTS, timeout, _BATCH)
+        marked = await transaction.fetch(_FORGOTTEN_DEPLOYMENTS, since, _BATCH)
         by_workspace: dict[UUID, list[UUID]] = {}
         for row in marked:
             by_workspace.setdefault(row["workspace_id"], []).append(row["id"])
@@ -123,10 +141,10 @@ async def _mark_deployments(scope: Scope) -> int:
     return len(marked)
 
 
-async def _mark_queues(scope: Scope) -> int:
-    timeout = timedelta(seconds=scope.settings.services.foreman.work_queue_last_polled_timeout_seconds)
+async def _mark_queues(scope: Scope, here: Present) -> int:
+    since = _heard_since(here, scope.settings.services.foreman.work_queue_last_polled_timeout_seconds)
     async with scope.db.transaction() as transaction:
-        marked = await transaction.fetch(_FORGOTTEN_QUEUES, timeout, _BATCH)
+        marked = await transaction.fetch(_FORGOTTEN_QUEUES, since, _BATCH)
         await _emit(transaction, ((row["workspace_id"], _queue_event(row)) for row in marked))
     if marked:
         scope.doorbell.ring("events")

@@ -18,10 +18,12 @@ async def record_heartbeat(
     worker_name: str,
     interval_seconds: float | None,
     metadata: dict[str, Any] | None = None,
+    session_id: UUID | None = None,
 ) -> Record | None:
     """Note that a worker is alive: ``work_pool_id`` and ``updated`` of its pool, or ``None`` for an unknown pool.
 
     ``None`` keeps the interval and metadata that are known. The first heartbeat in a pool makes it ready.
+    ``session_id``: the worker's process, where it has a name for it; another process of the same name is not it.
     """
     row = await scope.db.fetchrow(
         """
@@ -37,6 +39,15 @@ async def record_heartbeat(
                 status = 'ONLINE',
                 heartbeat_interval_seconds = coalesce($5, worker.heartbeat_interval_seconds),
                 metadata = coalesce($6, worker.metadata)
+        ), session AS (
+            INSERT INTO worker_session (
+                id, workspace_id, work_pool_id, name, heartbeat_interval_seconds, last_heartbeat_time
+            )
+            SELECT $7, workspace_id, id, $4, $5, clock_timestamp() FROM pool WHERE $7::uuid IS NOT NULL
+            ON CONFLICT (id) DO UPDATE SET
+                last_heartbeat_time = excluded.last_heartbeat_time,
+                heartbeat_interval_seconds = coalesce($5, worker_session.heartbeat_interval_seconds)
+            WHERE worker_session.work_pool_id = excluded.work_pool_id
         )
         SELECT id AS work_pool_id, status, updated FROM pool
         """,
@@ -46,6 +57,7 @@ async def record_heartbeat(
         worker_name,
         interval_seconds,
         metadata,
+        session_id,
     )
     if row is not None and row["status"] == "NOT_READY":
         await _make_ready(scope, row["work_pool_id"])

@@ -1,6 +1,7 @@
 """``/work_pools/{work_pool_name}/workers``: heartbeats, and who is there."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Body
 from sqlalchemy import func, select
@@ -35,9 +36,18 @@ async def worker_heartbeat(
     heartbeat_interval_seconds: Annotated[int | None, Body(ge=1, le=LONGEST_HEARTBEAT_SECONDS)] = None,
 ) -> Response:
     """A worker says that it is alive. It exists from its first heartbeat on."""
-    if await record_heartbeat(scope, work_pool_name, name, heartbeat_interval_seconds) is None:
+    session_id = _session_of(scope)
+    if await record_heartbeat(scope, work_pool_name, name, heartbeat_interval_seconds, session_id=session_id) is None:
         raise pool_not_found(work_pool_name)
     return no_content()
+
+
+def _session_of(scope: Scope) -> UUID | None:
+    worker = scope.client.worker
+    try:
+        return None if worker is None or worker.id is None else UUID(worker.id)
+    except ValueError:
+        return None
 
 
 @router.post("/{work_pool_name}/workers/filter", response_model=list[WorkerResponse])

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from sempre.core.states import StateType
-from sempre.core.transitions.model import Proposal
+from sempre.core.transitions.model import FlowRunPolicy, Proposal, Status
 from sempre.schemas.events import Event
 from sempre.server.events.append import encode
 from sempre.server.events.writer import EventWriter
@@ -21,8 +21,17 @@ from sempre.server.heartbeats import silence
 from sempre.server.heartbeats.presence import Presence, present
 from sempre.server.heartbeats.recording import consumer
 from sempre.server.scope import Scope
-from sempre.server.services import heartbeats
-from tests.integration.services.runs import deployment, flow_run, history, message, move, scheduled
+from sempre.server.services import heartbeats, leftovers
+from tests.integration.services.runs import (
+    deployment,
+    flow_run,
+    history,
+    message,
+    move,
+    scheduled,
+    task_history,
+    task_run,
+)
 from tests.integration.triggers.conftest import database  # noqa: F401 - the log and its cursors are the test's own
 from tests.integration.triggers.engine import send
 from tests.support.database import Database
@@ -375,3 +384,52 @@ async def test_the_service_as_it_runs(replicas: list[Scope]) -> None:
             raise WaitTimeout("the run was not found")
         await asyncio.gather(*(heartbeats.run(replica) for replica in replicas))
     assert (await history(scope, run)).count("Crashed") == 1
+
+
+async def _silent(scope: Scope, retries: int) -> UUID:
+    """A run of a deployment, executed once, that fell silent with a task under way."""
+    run = await flow_run(scope, scheduled(0), policy=FlowRunPolicy(retries=retries))
+    await deployment(scope, run, limit=1)
+    for state in (StateType.PENDING, StateType.RUNNING):
+        await set_flow_run_state(scope, run, Proposal(state, state.value.capitalize()))
+    await task_run(scope, run)
+    await age(scope, run, 1000)
+    await heartbeat(scope, run, _PATIENCE + 5)
+    return run
+
+
+async def test_a_silent_run_is_run_again_as_often_as_its_policy_says(replicas: list[Scope]) -> None:
+    scope = replicas[0]
+    await here(scope, since=10_000)
+    never, once = await _silent(scope, 0), await _silent(scope, 1)
+    await judge(*replicas)
+    assert await state_of(scope, never) == "Crashed"
+    assert await history(scope, once) == ["Scheduled", "Pending", "Running", "AwaitingRetry"]
+    assert await scope.db.fetchval("SELECT count(*) FROM concurrency_slot WHERE run_id = $1", once) == 0
+    assert "No heartbeat came since" in str(await message(scope, once))
+    zombie = Proposal(StateType.RUNNING, "Running")
+    assert (await set_flow_run_state(scope, once, zombie)).status is Status.ABORT
+    await age(scope, once, 1000)
+    await leftovers.end_all(scope)
+    (task,) = await scope.db.fetch("SELECT id FROM task_run WHERE flow_run_id = $1", once)
+    assert await task_history(scope, task["id"]) == ["Running", "Crashed"]
+    for state in (StateType.PENDING, StateType.RUNNING):
+        await set_flow_run_state(scope, once, Proposal(state, state.value.capitalize()))
+    again = await task_run(scope, once)
+    await scope.db.execute("UPDATE task_run SET flow_run_run_count = 2 WHERE id = $1", again)
+    await age(scope, once, 1000)
+    await leftovers.end_all(scope)
+    assert await task_history(scope, again) == ["Running"]
+    await heartbeat(scope, once, _PATIENCE + 5)
+    await judge(*replicas)
+    assert await state_of(scope, once) == "Crashed", "it ends"
+
+
+async def test_silent_runs_stay_crashed_if_nobody_wants_them_run_again(database: Database) -> None:  # noqa: F811
+    off = {"SEMPRE_SERVER_SERVICES_HEARTBEATS_RETRY_CRASHED": "false"}
+    async with open_scope(database, off) as scope:
+        await consumer(scope, leased=False).drain()
+        await here(scope, since=10_000)
+        run = await _silent(scope, 3)
+        await judge(scope)
+        assert await state_of(scope, run) == "Crashed"

@@ -36,7 +36,7 @@ async def test_the_greeting(pools: Pools, address: str) -> None:
         ready = await connected.greeted(worker_metadata={"integrations": []})
         assert ready == {
             "consumer_id": connected.consumer_id,
-            "worker_id": None,
+            "worker_id": connected.consumer_id,
             "selected_channel_version": VERSION,
             "effective_heartbeat_interval_seconds": 30,
             "accepted_capabilities": CAPABILITIES,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sempre.server.services import foreman
 from tests.integration.work_pools.support import Pools
 
@@ -75,6 +77,26 @@ async def test_the_foreman_marks_what_fell_silent(pools: Pools) -> None:
     await pools.post("/work_pools/p/workers/heartbeat", {"name": "w"}, 204)
     assert (await pools.event_names())[-1] == "work-pool.ready"
     assert (await pools.events())[-1]["follows"] == silent["id"]
+
+
+@pytest.mark.parametrize(("since", "seen"), [("2 seconds", "0"), ("1 day", "119 seconds")])
+async def test_the_foreman_judges_nobody_by_silence_that_nobody_listened_to(
+    pools: Pools, since: str, seen: str
+) -> None:
+    """The API was away until a moment ago, or is away still: nobody could be heard."""
+    pool = await pools.pool()
+    await pools.deployment("d", pool["default_queue_id"])
+    await _fell_silent(pools)
+    await pools.scope.db.execute("DELETE FROM presence")
+    await pools.scope.db.execute(
+        "INSERT INTO presence VALUES ('events', now() - $1::text::interval, now() - $2::text::interval)", since, seen
+    )
+    before = await pools.event_names()
+    await foreman.run(pools.scope)
+    assert await pools.event_names() == before
+    await pools.scope.db.execute("UPDATE presence SET since = now() - interval '1 day', seen = now()")
+    await foreman.run(pools.scope)
+    assert len(await pools.event_names()) == len(before) + 3
 
 
 async def test_the_foreman_leaves_what_was_seen(pools: Pools) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from sempre.core.states import StateDetails, StateType
+from sempre.core.states import Claimant, StateDetails, StateType
 from sempre.core.transitions import (
     FlowRun,
     FlowRunFacts,
@@ -107,7 +107,7 @@ def test_a_proposal_that_arrives_late_does_not_revive_a_finished_run() -> None:
 def test_a_worker_that_saw_a_run_waiting_does_not_run_it_again(ended: T) -> None:
     """Whoever wants the run again schedules it, or says so as somebody else."""
     run = FlowRun(uid(), state(ended), deployment_id=uid(), run_count=1)
-    worker = FlowRunFacts(by_worker=True)
+    worker = FlowRunFacts(proposer=Claimant("w"))
     assert outcome(decide_flow_run(run, propose(T.PENDING), worker, inputs())) == "Ab"
     assert outcome(decide_flow_run(run, propose(T.SCHEDULED), worker, inputs())) == "A"
     assert outcome(decide_flow_run(run, propose(T.PENDING), FlowRunFacts(), inputs())) == "A"
