@@ -12,28 +12,27 @@ import gc
 import importlib
 import importlib.util
 import logging
-import math
 import os
-import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 
 from sempre.db.embedded import EmbeddedPostgres, EmbeddedPostgresError, start_embedded
+from sempre.server.api_server import ApiServer
 from sempre.server.settings import Settings
+from sempre.server.signals import end_within, handling_signals
 
 logger = logging.getLogger("sempre.server.process")
 
 STARTUP_FAILED = 3
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FALLBACK_WEBSOCKETS = "websockets-sansio"
 _EMBEDDED_WATCH_SECONDS = 1.0
-_ONE_REQUEST_SECONDS = 0.5
+# After requests and rounds have ended or were cut: to write taken-in events, hand back claims, close connections.
+LAST_SECONDS = 10.0
 
 
 class ListenError(RuntimeError):
@@ -124,6 +123,7 @@ def serve_api(
     stop without waiting. Third: exit at once.
     """
     app: list[Any] = []
+    deadlines: list[threading.Timer] = []
 
     def factory() -> Any:
         module: Any = importlib.import_module("sempre.server.app")
@@ -132,10 +132,18 @@ def serve_api(
         return app[0]
 
     def draining() -> None:
+        deadlines.append(end_within(_longest_stop(settings, services=services), "it was asked to stop"))
         for one in app:
             one.state.draining = True  # /ready answers 503 from here on
+            if begun := getattr(one.state, "stop_begun", None):
+                begun.set()
 
-    server = _Server(_uvicorn_config(settings, factory), draining, settings.api.shutdown_drain_seconds, started)
+    server = ApiServer(
+        _uvicorn_config(settings, factory),
+        drain_seconds=settings.api.shutdown_drain_seconds,
+        on_drain=draining,
+        on_started=started,
+    )
     try:
         server.run(sockets=[listener])
     except SystemExit as end:
@@ -143,7 +151,18 @@ def serve_api(
     except Exception:
         logger.exception("the API ended with an error")
         return 1 if server.started else STARTUP_FAILED
+    finally:
+        for deadline in deadlines:
+            deadline.cancel()
+    if any(getattr(one.state, "failed", False) for one in app):
+        return 1  # it ended because one of its services keeps dying
     return 0 if server.started or server.should_exit else STARTUP_FAILED
+
+
+def _longest_stop(settings: Settings, *, services: bool) -> float:
+    """Services begin to stop with the first signal, beside the API."""
+    api = settings.api.shutdown_drain_seconds + settings.api.shutdown_grace_seconds
+    return max(api, settings.services.drain_seconds if services else 0.0) + LAST_SECONDS
 
 
 def _settle_garbage_collection() -> None:
@@ -185,78 +204,10 @@ def websocket_protocol(name: str) -> str:
     return name if found else _FALLBACK_WEBSOCKETS
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, with signals that drain first and an exit code of 0 after an orderly stop."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        draining: Callable[[], None],
-        drain_seconds: float,
-        on_started: Callable[[], None] | None,
-    ) -> None:
-        super().__init__(config)
-        self._draining = draining
-        self._drain_seconds = drain_seconds
-        self._on_started = on_started
-        self._signals = 0
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self._on_started:
-            self._on_started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        with _handling_signals(self._signalled):
-            yield
-
-    def _signalled(self) -> None:
-        self._signals += 1
-        if self._signals == 1:
-            self._draining()
-            asyncio.get_running_loop().call_later(self._drain_seconds, self._exit)
-        elif self._signals == 2:
-            self.force_exit = True
-            self._exit()
-        else:
-            os._exit(1)
-
-    def _exit(self) -> None:
-        self.should_exit = True
-
-
-@contextlib.contextmanager
-def _handling_signals(handler: Callable[[], None]) -> Iterator[None]:
-    """Call `handler` when a stop signal asks to, unless this process ignores it (children of a supervisor: SIGINT).
-
-    Service managers signal every process of a group, and our supervisor passes its signal on besides: what comes in
-    one moment is one request to stop, and must not be taken for the impatience of a second one.
-    """
-    loop = asyncio.get_running_loop()
-    last = -math.inf
-
-    def asked() -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _ONE_REQUEST_SECONDS:
-            last = now
-            handler()
-
-    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in handled:
-        loop.add_signal_handler(number, asked)
-    try:
-        yield
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
-
-
 def serve_services(settings: Settings, started: Callable[[], None] | None = None) -> int:
     """Run the background services until a signal; returns the exit code. `settings` must name a database.
 
-    First signal: the services are cancelled and hand back what they hold. Second: exit at once.
+    First signal: the services end their rounds, or are cut, and hand back what they hold. Second: exit at once.
     """
     try:
         uvloop: Any = importlib.import_module("uvloop")
@@ -270,35 +221,28 @@ def serve_services(settings: Settings, started: Callable[[], None] | None = None
 async def _services(settings: Settings, started: Callable[[], None] | None) -> int:
     supervisor: Any = importlib.import_module("sempre.server.services.supervisor")
     running: asyncio.Task[None] = asyncio.ensure_future(supervisor.run_services(settings))
-    stopping = False
+    deadlines: list[threading.Timer] = []
 
     def signalled() -> None:
-        nonlocal stopping
-        if stopping:
+        if deadlines:
             os._exit(1)
-        stopping = True
+        deadlines.append(end_within(settings.services.drain_seconds + LAST_SECONDS, "it was asked to stop"))
         running.cancel()
 
-    with _handling_signals(signalled):
-        if started:
-            started()
-        await asyncio.wait({running})
-    if running.cancelled() or (stopping and running.exception() is None):
+    try:
+        with handling_signals(signalled):
+            if started:
+                started()
+            await asyncio.wait({running})
+    finally:
+        for deadline in deadlines:
+            deadline.cancel()
+    if running.cancelled() or (deadlines and running.exception() is None):
         return 0
     if failure := running.exception():
         logger.error("the background services failed", exc_info=failure)
         return STARTUP_FAILED
     return 0
-
-
-def stop_with_parent(parent_ended: Callable[[], object]) -> None:
-    """End this process in order when `parent_ended` returns, which blocks until the parent is gone."""
-
-    def follow() -> None:
-        parent_ended()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=follow, name="follow-parent", daemon=True).start()
 
 
 def say(text: str) -> None:

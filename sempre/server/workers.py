@@ -15,13 +15,14 @@ from types import FrameType
 from typing import Any
 
 from sempre.server.process import (
+    LAST_SECONDS,
     STARTUP_FAILED,
     configure_logging,
     serve_api,
     serve_services,
-    stop_with_parent,
 )
 from sempre.server.settings import Settings
+from sempre.server.signals import stop_with_parent
 
 logger = logging.getLogger("sempre.server.workers")
 
@@ -46,6 +47,7 @@ class _Slot:
     started_at: float = 0.0
     due_at: float = 0.0
     short_lives: int = 0
+    told: bool = False  # to stop
 
     def spawn(self) -> None:
         """Start the child now."""
@@ -98,6 +100,7 @@ class Supervisor:
         self._signals += 1
         for slot in self._slots:
             if slot.process is not None and slot.process.is_alive():
+                slot.told = True
                 slot.process.terminate() if self._signals < 3 else slot.process.kill()
 
     def _supervise(self) -> int:
@@ -126,7 +129,14 @@ class Supervisor:
             slot.process.close()
             slot.process = None
             if (first_start and code == STARTUP_FAILED) or slot.short_lives >= _SHORT_LIVES_ALLOWED:
-                logger.error("%s does not come up; giving up", slot.name)
+                logger.error(
+                    "%s does not come up: it ended with %s, %d times in a row within %g s of its start. Giving up; "
+                    "what it logged above says why, and `sempre server start` without --workers says the same alone",
+                    slot.name,
+                    code,
+                    max(slot.short_lives, 1),
+                    _SHORT_LIFE_SECONDS,
+                )
                 return False
             pause = min(0.25 * 2**slot.short_lives, _LONGEST_BACKOFF_SECONDS) if short else 0.0
             slot.due_at = now + pause
@@ -136,12 +146,14 @@ class Supervisor:
 
     def _stop(self) -> None:
         """End every child: ask, wait as long as it may drain, then insist."""
-        alive = [slot.process for slot in self._slots if slot.process is not None and slot.process.is_alive()]
-        if not self._signals:
-            for process in alive:
-                process.terminate()
+        alive = []
+        for slot in self._slots:
+            if slot.process is not None and slot.process.is_alive():
+                alive.append(slot.process)
+                if not slot.told:  # a signal comes in the middle of things, also of starting a child
+                    slot.process.terminate()
         api, services = self.settings.api, self.settings.services
-        patience = max(api.shutdown_drain_seconds + api.shutdown_grace_seconds, services.drain_seconds) + 5
+        patience = max(api.shutdown_drain_seconds + api.shutdown_grace_seconds, services.drain_seconds) + LAST_SECONDS
         deadline = time.monotonic() + patience
         for process in alive:
             process.join(max(0.0, deadline - time.monotonic()))

@@ -54,7 +54,9 @@ async def admit(scope: Scope, pool_name: str, hello: Hello) -> Grant:
     pool = await _pool(scope, pool_name, hello)
     queues = await _queues(scope, pool["id"], hello.work_queue_names)
     interval = hello.heartbeat_interval_seconds
-    beat = await record_heartbeat(scope, pool_name, hello.worker_name, interval, hello.worker_metadata)
+    beat = await record_heartbeat(
+        scope, pool_name, hello.worker_name, interval, hello.worker_metadata, hello.consumer_id
+    )
     if beat is None:
         raise not_authorized()
     return Grant(

@@ -1,6 +1,7 @@
 """An open worker channel: heartbeats come in; snapshots of the pool, clean-ups and news of work go out."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -79,7 +80,8 @@ class Channel:
             "worker.ready.v1",
             {
                 "consumer_id": self._hello.consumer_id,
-                "worker_id": None,
+                # The process, not the name: clients give it back with whatever they ask, and so do the runs they start.
+                "worker_id": self._hello.consumer_id,
                 "selected_channel_version": VERSION,
                 "effective_heartbeat_interval_seconds": _number(self._hello.heartbeat_interval_seconds),
                 "accepted_capabilities": grant.accepted,
@@ -114,7 +116,11 @@ class Channel:
             raise protocol_error()
         try:
             found = await record_heartbeat(
-                self._scope, self._pool_name, beat.worker_name, beat.heartbeat_interval_seconds
+                self._scope,
+                self._pool_name,
+                beat.worker_name,
+                beat.heartbeat_interval_seconds,
+                session_id=beat.consumer_id,
             )
         except DatabaseUnavailable as error:
             raise Refused(INTERNAL, HEARTBEAT_NOT_STORED) from error
@@ -234,9 +240,20 @@ class Channel:
             lease=settings.cleanup_lease_seconds,
             attempts=settings.cleanup_max_delivery_attempts,
         )
-        for message in messages:
-            self._cleaning[message["id"]] = now + settings.cleanup_lease_seconds
-            await self._send("cleanup.message.v1", _message(message))
+        unsent = {message["id"]: message["reservation_token"] for message in messages}
+        try:
+            for message in messages:
+                self._cleaning[message["id"]] = now + settings.cleanup_lease_seconds
+                await self._send("cleanup.message.v1", _message(message))
+                del unsent[message["id"]]
+        finally:
+            if unsent:  # the channel ends; what a worker did get stays its own, it has the token and comes back
+                await self._give_back(unsent)
+
+    async def _give_back(self, unsent: dict[UUID, UUID]) -> None:
+        with contextlib.suppress(DatabaseUnavailable):
+            await cleanup.give_back(self._scope.db, self._grant.pool_id, unsent)
+            self._scope.doorbell.ring(cleanup.topic(self._grant.pool_id))
 
     async def _send(self, type: str, payload: dict[str, Any]) -> None:
         frame = dumps(made(type, payload))

@@ -19,6 +19,7 @@ __all__ = [
     "claim",
     "enqueue",
     "forget_finished",
+    "give_back",
     "release",
     "renew",
     "requeue_expired",
@@ -109,6 +110,24 @@ async def claim(
         lease,
         attempts,
         _PREFERENCE,
+    )
+
+
+async def give_back(db: Executor, pool_id: UUID, reserved: dict[UUID, UUID]) -> None:
+    """Open messages again, by id and token, that were reserved and never sent: that was no delivery."""
+    await db.execute(
+        """
+        WITH unsent AS MATERIALIZED (
+            SELECT c.id FROM worker_cleanup c JOIN unnest($2::uuid[], $3::uuid[]) AS r(id, token)
+                ON r.id = c.id AND r.token = c.reservation_token
+            WHERE c.work_pool_id = $1 AND c.status = 'reserved' ORDER BY c.id FOR UPDATE OF c
+        )
+        UPDATE worker_cleanup c SET status = 'ready', reservation_token = NULL, delivery_count = delivery_count - 1
+        FROM unsent WHERE c.id = unsent.id
+        """,
+        pool_id,
+        list(reserved),
+        list(reserved.values()),
     )
 
 

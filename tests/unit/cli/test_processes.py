@@ -44,6 +44,8 @@ def create_app(settings, *, services):
     async def lifespan(app):
         if os.environ.get("BROKEN"):
             raise RuntimeError("no schema")
+        if os.environ.get("CRASHING"):
+            os._exit(7)
         yield
 
     app = Starlette(lifespan=lifespan, routes=[
@@ -268,6 +270,14 @@ def test_a_killed_supervisor_leaves_no_orphans(env: dict[str, str], tmp_path: Pa
         wait_until(lambda: not answers(port), "the port is free")
 
 
+def test_children_that_crash_again_and_again_end_it_with_a_reason(env: dict[str, str]) -> None:
+    with sempre({**env, "CRASHING": "1"}, "server", "start", "--port", "0", "--workers", "2") as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "does not come up: it ended with 7, 5 times in a row" in err
+    assert "`sempre server start` without --workers says the same alone" in err
+
+
 def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "sempre", *arguments], env=env, capture_output=True, text=True, timeout=120, check=False
@@ -293,6 +303,20 @@ def test_background_server(env: dict[str, str], home: Path) -> None:
     assert (stopped.returncode, stopped.stdout.strip()) == (0, "Stopped the server.")
     assert not alive(pid)
     assert not pid_file.exists()
+
+
+def test_background_workers(env: dict[str, str], home: Path) -> None:
+    port = free_port()
+    env = {**env, "SEMPRE_SERVER_API_PORT": str(port)}
+    started = run(env, "server", "start", "-b", "--workers", "2")
+    try:
+        assert started.returncode == 0, started.stderr
+        children = both_workers(port)
+        assert int((home / "server.pid").read_text()) not in children
+    finally:
+        stopped = run(env, "server", "stop")
+    assert (stopped.returncode, stopped.stdout.strip()) == (0, "Stopped the server.")
+    assert not any(alive(pid) for pid in children)
 
 
 def test_background_failure_shows_the_log(env: dict[str, str], home: Path) -> None:
