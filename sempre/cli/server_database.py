@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from sempre.cli.glance import database_in_words
-from sempre.cli.output import Output, Yes, confirm, fail, print_json, wants_json
+from sempre.cli.output import Output, Yes, confirm, fail, print_json, print_table, wants_json
 from sempre.server.settings import Settings, load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Upgrade, downgrade, reset and inspect the schema of the database.")
+app = typer.Typer(
+    no_args_is_help=True, help="Upgrade, downgrade, reset, inspect and repair the schema of the database."
+)
 
 T = TypeVar("T")
+_DOCTOR_SECONDS = 60.0
 
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the SQL and change nothing.")]
 
@@ -143,3 +147,58 @@ def current(output: Output = None) -> None:
         typer.echo(f"The database is empty (newest revision: {newest}). Run `sempre server database upgrade`.")
     else:
         typer.echo(f"{found} (up to date)" if found == newest else f"{found} (newest: {newest})")
+
+
+@app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Cure what needs nobody's judgement.")] = False,
+    output: Output = None,
+) -> None:
+    """Look for what is wrong with the database: unfinished and missing indexes, partitions, dead letters, bloat.
+
+    Safe while servers run, with --fix too: indexes are built concurrently. Exit codes: 0 nothing is broken, 1 something
+    is.
+
+    Example: `sempre server database doctor --fix` after an upgrade that was interrupted.
+    """
+    from sempre.db import doctor as examination
+    from sempre.db.pool import Database
+
+    as_json = wants_json(output)
+    settings = load_settings()
+    days = settings.services.partition_keeper.days_ahead
+
+    async def work(dsn: str, options: dict[str, Any]) -> list[examination.Finding]:
+        db = Database(
+            dsn, size=1, statement_timeout=_DOCTOR_SECONDS, statement_cache_size=0, tls=settings.database.ssl_context(),
+            server_settings=settings.database.server_settings(),
+        )  # fmt: skip
+        await db.open()
+        try:
+            found = await examination.examine(db, options=options, days_ahead=days)
+            if not fix:
+                return found
+            # Machines read standard output, so it is the others that are told here.
+            return await examination.fix(
+                db, found, options=options, days_ahead=days, tell=lambda sentence: typer.echo(sentence, err=as_json)
+            )
+        finally:
+            await db.close()
+
+    found = _on_database(settings, work)
+    broken = any(finding.state == "broken" and not finding.fixed for finding in found)
+    if as_json:
+        print_json({"healthy": not broken, "findings": [dataclasses.asdict(finding) for finding in found]})
+    elif not found:
+        typer.echo("Nothing is wrong.")
+    else:
+        print_table(
+            ("Check", "Subject", "State", "What", "Cure"),
+            [
+                (one.check, one.subject, "fixed" if one.fixed else one.state, one.detail, one.cure or "")
+                for one in found
+            ],
+        )
+        if broken and not fix and any(finding.cure for finding in found):
+            typer.echo("Run `sempre server database doctor --fix` to cure what has a cure.")
+    raise typer.Exit(1 if broken else 0)

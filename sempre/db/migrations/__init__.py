@@ -1,32 +1,45 @@
 """Alembic environment: one linear history of revisions, expand/contract so that version N-1 runs on schema N."""
 
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import asyncpg
 from alembic import op
 from sqlalchemy import text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["in_steps", "run_script", "tell"]
+from sempre.db.migrations.locks import patiently
+
+__all__ = ["in_steps", "on_driver", "run_script", "tell"]
+
+_TELL_SECONDS = 5.0
+
+
+def on_driver(work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+    """Work on the driver's own connection: SQLAlchemy prepares everything that it sends, which a script and what runs
+    in no transaction do not bear."""
+    adapted = cast(DBAPIConnection, op.get_bind().connection.dbapi_connection)
+    return adapted.run_async(work)
 
 
 def run_script(sql: str) -> None:
-    """Execute several statements in the migration's transaction.
+    """Execute several statements in the migration's transaction, or outside of one in a transaction of their own.
 
-    SQLAlchemy prepares everything it sends to asyncpg, and a prepared statement is a single one; the driver's own
-    simple protocol takes a whole script.
+    Locks on tables are waited for briefly and asked for again, see :mod:`sempre.db.migrations.locks`.
     """
     if op.get_context().as_sql:
         op.get_context().impl.static_output(sql)
         return
-    adapted = cast(DBAPIConnection, op.get_bind().connection.dbapi_connection)
-    adapted.run_async(lambda connection: connection.execute(sql))
+    on_driver(lambda connection: patiently(connection, sql, tell))
 
 
-def in_steps(what: str, sql: str, *, after: Any) -> None:
+def in_steps(what: str, sql: str, *, after: Any, table: str, rows: int) -> None:
     """Change many rows with short transactions, each of which says where the next one starts.
 
-    ``sql`` begins behind ``:after`` and returns where it ended, or nothing at the end. It must bear to be begun anew:
-    an upgrade that was cut off does that. The caller's transaction is committed before.
+    ``sql`` begins behind ``:after``, looks at ``rows`` rows of ``table`` and returns where it ended, or nothing at the
+    end. It must bear to be begun anew: an upgrade that was cut off does that. The caller's transaction is committed
+    before.
     """
     if op.get_context().as_sql:
         op.execute(
@@ -41,9 +54,17 @@ def in_steps(what: str, sql: str, *, after: Any) -> None:
         )
         return
     with op.get_context().autocommit_block():
-        tell(f"{what}.")
+        # An estimate, as counting takes long; kept by whatever analyzes the table.
+        estimate = text("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(:table)")
+        total = op.get_bind().execute(estimate, {"table": table}).scalar()
+        tell(f"{what}, {rows} rows of {table} at a time.")
+        told, done = time.monotonic(), 0
         while after is not None:
             after = op.get_bind().execute(text(sql), {"after": after}).scalar()
+            done += rows
+            if time.monotonic() - told >= _TELL_SECONDS:
+                tell(f"{what}: {done:,} of about {max(total or 0, done):,} rows of {table}.")
+                told = time.monotonic()
 
 
 def tell(sentence: str) -> None:

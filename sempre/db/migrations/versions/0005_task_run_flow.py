@@ -69,7 +69,7 @@ _OLD = Index("task_run_expected", "task_run", "(expected_start_time, workspace_i
 
 def upgrade() -> None:
     run_script(_COLUMN + "".join(f"ALTER TABLE {table} SET ({_VACUUM});" for table in _TABLES))
-    in_steps("Telling task runs their flow", _STEP, after=UUID(int=0))
+    in_steps("Telling task runs their flow", _STEP, after=UUID(int=0), table="flow_run", rows=2000)
     build(*_NEW)
     drop(_OLD.name)
 
