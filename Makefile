@@ -10,7 +10,7 @@ WORKERS ?= 2
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,10 +21,10 @@ demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kil
 	@$(BIN)/python -m examples.demo --client-python $(CLIENT)/bin/python $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the chaos, browser and benchmark runs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser and not balancers"
 
 test-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what failed in the last run
-	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser"
+	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser and not balancers"
 
 test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration
@@ -35,6 +35,10 @@ conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two 
 browser: $(VENV)/.dev $(CLIENT)/.installed  ## the released web UI against a server, in headless Chromium
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest -m browser tests/browser
+
+balancers: $(VENV)/.dev $(CLIENT)/.installed  ## the configurations of deploy/ in real NGINX and HAProxy, servers killed behind them
+	@$(BIN)/python -m tests.support.debian nginx haproxy
+	$(BIN)/python -m pytest -m balancers tests/balancers
 
 chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and audit the database afterwards
 	$(BIN)/python -m pytest -m chaos tests/chaos
@@ -48,6 +52,8 @@ lint: $(VENV)/.dev  ## ruff, mypy, and the house rules (file lengths, direction 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_house.py
+	$(BIN)/python scripts/settings_page.py --check
+	$(BIN)/python scripts/dashboard.py --check
 
 format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
 	$(BIN)/ruff check --fix .
