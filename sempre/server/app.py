@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import warnings
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,24 +28,37 @@ from sempre.db.errors import DatabaseUnavailable
 from sempre.schemas import limits
 from sempre.server import errors
 from sempre.server.admin.csrf import csrf_check
+from sempre.server.availability import AvailabilityMiddleware
 from sempre.server.blocks.rekeying import reencrypt
 from sempre.server.blocks.system import register_system_blocks
+from sempre.server.deadline import DeadlineMiddleware
 from sempre.server.document import complete, relative
-from sempre.server.feed.doorbell import Doorbell
-from sempre.server.middleware import AuthMiddleware, BodyRulesMiddleware, CsrfMiddleware, VersionMiddleware
-from sempre.server.resources import migrated, open_database
+from sempre.server.feed.websockets import open_websockets
+from sempre.server.metrics.page import ApiProcess, Page
+from sempre.server.metrics.requests import MetricsMiddleware, Requests
+from sempre.server.middleware import (
+    AuthMiddleware,
+    BodyRulesMiddleware,
+    CrowdMiddleware,
+    CsrfMiddleware,
+    VersionMiddleware,
+)
+from sempre.server.resources import open_resources
 from sempre.server.responses import JSON
 from sempre.server.routers import API_ROUTERS, ROOT_ROUTERS, WEBSOCKET_ROUTES
 from sempre.server.routing import add_rooms, index_paths
 from sempre.server.runtime import Runtime
+from sempre.server.schema import Schema
 from sempre.server.scope import Scope
 from sempre.server.services import partition_keeper
 from sempre.server.services.supervisor import Supervisor
-from sempre.server.settings import Settings
+from sempre.server.settings import Settings, load_settings
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "from_environment"]
 
 log = logging.getLogger("sempre.server")
+
+_LAST_WORDS_SECONDS = 4.5
 
 # Body parameters carry an alias that means nothing outside a model; the framework silences the remark where it builds
 # validators, but ours are built at first use, which keeps start-up short.
@@ -71,20 +87,22 @@ class _App(FastAPI):
         )
         for layer in reversed(self.user_middleware):
             app = layer.cls(app, *layer.args, **layer.kwargs)
-        return ServerErrorMiddleware(app, handler=handlers.get(Exception))
+        app = ServerErrorMiddleware(app, handler=handlers.get(Exception))
+        return AvailabilityMiddleware(app, prefix=self._prefix)
 
 
 def create_app(settings: Settings, *, services: bool) -> FastAPI:
     """The ASGI application. ``services``: run the background services in this process too (solo)."""
     prefix = settings.api.base_path
     limits.use(_limits(settings))
+    requests = Requests() if settings.metrics_enabled else None
     app = _App(
         prefix,
         title="Sempre",
         version=__version__,
         description="The control plane's REST API.",
-        lifespan=lambda app: _lifespan(app, settings, services=services),
-        middleware=_middleware(settings, prefix),
+        lifespan=lambda app: _lifespan(app, settings, requests, services=services),
+        middleware=_middleware(settings, prefix, requests),
         openapi_url="/openapi.json",
         docs_url="/docs",
         redoc_url=None,
@@ -116,43 +134,95 @@ def create_app(settings: Settings, *, services: bool) -> FastAPI:
     return app
 
 
+def from_environment() -> FastAPI:
+    """The application as the environment and the profile set it up, for another ASGI server than ours.
+
+    ``uvicorn --factory sempre.server.app:from_environment``. Each process runs the background services unless
+    ``SEMPRE_SERVER_WEBSERVER_ONLY`` (or ``PREFECT__SERVER_WEBSERVER_ONLY``) says not to. Two things are our own
+    server's (``sempre server start``): it hears the stop signal, so that /ready says 503 while it drains, and it
+    confirms events of a websocket when they are durable (``feed/websocket_protocol.py``), not when they came in.
+    """
+    settings = load_settings()
+    return create_app(settings, services=not settings.webserver_only)
+
+
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI, settings: Settings, *, services: bool) -> AsyncIterator[None]:
-    db, embedded = await open_database(settings)
-    doorbell = Doorbell(db)
-    scope = Scope(db, settings, doorbell)
-    preparation = asyncio.create_task(_prepare(scope))
-    with contextlib.suppress(TimeoutError):
-        # Usually done in a moment; a database that is away must not keep the API from answering 503.
-        await asyncio.wait_for(asyncio.shield(preparation), timeout=10)
-    doorbell.start()
-    runtime = Runtime(scope)
-    app.state.scope = scope
-    app.state.runtime = runtime
+async def _lifespan(
+    app: FastAPI, settings: Settings, requests: Requests | None, *, services: bool
+) -> AsyncIterator[None]:
+    schema = Schema()
+    stop_begun = asyncio.Event()
+    app.state.schema, app.state.stop_begun = schema, stop_begun  # the event is set by whoever hears the first signal
+    async with open_resources(settings) as scope:
+        app.state.scope = scope
+        app.state.runtime = runtime = Runtime(scope)
+        supervisor = Supervisor(scope, on_failure=lambda failure: _give_up(app, failure)) if services else None
+        if requests is not None:
+            api = ApiProcess(requests, runtime.events, open_websockets(app.state))
+            app.state.metrics = Page(scope, supervisor, api)
+        beginning = asyncio.create_task(_begin(scope, schema, runtime, supervisor))
+        beginning.add_done_callback(_report)
+        # What takes time, or has to wait for somebody else, must not keep the API from saying so.
+        stalled = asyncio.create_task(schema.stalled())
+        await asyncio.wait({beginning, stalled}, timeout=10, return_when=FIRST_COMPLETED)
+        stalled.cancel()
+        if beginning.done():
+            beginning.result()
+        ending = asyncio.create_task(_end_services(stop_begun, beginning, supervisor))
+        try:
+            yield
+        finally:
+            stop_begun.set()
+            await ending
+            await _last_words(runtime)
+
+
+async def _begin(scope: Scope, schema: Schema, runtime: Runtime, supervisor: Supervisor | None) -> None:
+    """Everything that works on the database, once its schema is there."""
+    await schema.prepare(scope.db, scope.settings)
     await runtime.start()
-    supervisor = Supervisor(scope) if services else None
+    await _prepare(scope)
     if supervisor is not None:
         supervisor.start()
+
+
+async def _end_services(
+    stop_begun: asyncio.Event, beginning: "asyncio.Task[None]", supervisor: Supervisor | None
+) -> None:
+    """With the first signal, while requests are still served: others take the services over at once."""
+    await stop_begun.wait()
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    if supervisor is not None:
+        await supervisor.stop()
+
+
+async def _last_words(runtime: Runtime) -> None:
+    """Write what was taken in. A database that hangs must not turn an orderly end into a forced one."""
     try:
-        yield
-    finally:
-        if supervisor is not None:
-            await supervisor.stop()
-        await runtime.stop()
-        await doorbell.stop()
-        preparation.cancel()
-        await asyncio.gather(preparation, return_exceptions=True)
-        await db.close()
-        if embedded is not None:
-            await asyncio.to_thread(embedded.release)
+        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+            await runtime.stop()
+    except TimeoutError:
+        log.warning("the database did not take everything in time; whoever sent it was told nothing")
+
+
+def _report(beginning: "asyncio.Task[None]") -> None:
+    if not beginning.cancelled() and (error := beginning.exception()) is not None:
+        log.critical("this server cannot work: %s", error)
+
+
+def _give_up(app: FastAPI, failure: Exception) -> None:
+    """A service that keeps dying ends the process, with an exit code that has it started again."""
+    log.critical("ending this process: %s", failure)
+    app.state.failed = True
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _prepare(scope: Scope) -> None:
-    """What requests rely on: the schema, today's partitions, the built-in block types, blocks under today's key.
+    """What requests rely on beside the schema: today's partitions, the built-in block types, blocks under today's key.
 
     Waits for the database.
     """
-    await migrated(scope.db, scope.settings)
     while True:
         try:
             await partition_keeper.run(scope)
@@ -177,9 +247,15 @@ def _limits(settings: Settings) -> limits.Limits:
     )
 
 
-def _middleware(settings: Settings, prefix: str) -> list[Middleware]:
+def _middleware(settings: Settings, prefix: str, requests: Requests | None) -> list[Middleware]:
     api = settings.api
     stack: list[Middleware] = []
+    if requests is not None:
+        stack.append(Middleware(MetricsMiddleware, requests=requests))
+    if api.max_concurrent_requests:
+        stack.append(Middleware(CrowdMiddleware, prefix=prefix, most=api.max_concurrent_requests))
+    if api.request_deadline_seconds:
+        stack.append(Middleware(DeadlineMiddleware, seconds=api.request_deadline_seconds))
     if api.csrf_protection_enabled:
         stack.append(Middleware(CsrfMiddleware, prefix=prefix, check=csrf_check))
     stack.append(

@@ -1,6 +1,6 @@
 """What every request passes before its route: plain ASGI, because each layer is paid by every request.
 
-Order, outside in: CSRF, CORS, authentication, version and body rules, compression, route (spec/api 4).
+Order, outside in: crowd, CSRF, CORS, authentication, version and body rules, compression, route (spec/api 4).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from sempre.db.errors import DatabaseUnavailable
 from sempre.server.errors import unavailable
 from sempre.server.responses import JSON
 
-__all__ = ["AuthMiddleware", "BodyRulesMiddleware", "CsrfMiddleware", "VersionMiddleware"]
+__all__ = ["AuthMiddleware", "BodyRulesMiddleware", "CrowdMiddleware", "CsrfMiddleware", "VersionMiddleware"]
 
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
@@ -29,6 +29,29 @@ _MOST_DISCARDED_BYTES = 256 * 1024 * 1024
 _LONGEST_DISCARDING_SECONDS = 10.0
 
 TokenCheck = Callable[[Any, str, str], Awaitable[bool]]
+
+
+class CrowdMiddleware:
+    """Past ``most`` requests in flight the answer is 503, so that those in flight end. Probes are let through."""
+
+    def __init__(self, app: ASGIApp, *, prefix: str, most: int) -> None:
+        self.app = app
+        self.most = most
+        self.open = {f"{prefix}/health", f"{prefix}/ready", f"{prefix}/metrics"}
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self.in_flight >= self.most and scope["path"] not in self.open:
+            await unavailable(scope["app"].state, "Too many requests at once")(scope, receive, send)
+            return
+        self.in_flight += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.in_flight -= 1
 
 
 class CsrfMiddleware:
@@ -55,7 +78,7 @@ class CsrfMiddleware:
         try:
             known = await self.check(state, token, client)
         except DatabaseUnavailable:
-            return unavailable()
+            return unavailable(state)
         if not known:
             return JSON(
                 {"detail": "Invalid CSRF token or client identifier."}, 403, {"Access-Control-Allow-Origin": "*"}

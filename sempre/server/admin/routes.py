@@ -7,15 +7,17 @@ from uuid import UUID
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from sempre.db.errors import DatabaseUnavailable
 from sempre.schemas.responses import CsrfToken, ServerDefaultResultStorage, ServerDefaultResultStorageUpdate
 from sempre.server.admin import storage
 from sempre.server.admin.csrf import issue_token
 from sempre.server.admin.effective import effective_settings
+from sempre.server.admin.reachable import is_reachable
 from sempre.server.admin.versions import API_VERSION, PROTOCOL_VERSION
 from sempre.server.errors import NotFound, Unprocessable
+from sempre.server.metrics.page import CONTENT_TYPE, Page
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
+from sempre.server.schema import DATABASE_AWAY, schema_of
 from sempre.server.scope import ScopeDep
 
 __all__ = ["router"]
@@ -34,14 +36,26 @@ async def health() -> bool:
 
 @router.get("/ready", tags=_ROOT)
 async def ready(request: Request, scope: ScopeDep) -> Response:
-    """Readiness: the database answers and no stop is under way. Never Redis, never a busy service."""
+    """Readiness: no stop is under way, the database answers and has the schema. Never Redis, never a busy service."""
+    schema = schema_of(request.app.state)
     if getattr(request.app.state, "draining", False):
-        return JSON({"message": "The server is shutting down"}, 503, {"Retry-After": "1"})
-    try:
-        await scope.db.fetchval("SELECT 1")
-    except DatabaseUnavailable:
-        return JSON({"message": "Database is not available"}, 503, {"Retry-After": "1"})
-    return JSON({"message": "OK"})
+        problem = "The server is shutting down"
+    elif schema is not None and schema.problem is not None:
+        problem = schema.problem
+    elif not await is_reachable(scope.db):
+        problem = DATABASE_AWAY
+    else:
+        return JSON({"message": "OK"})
+    return JSON({"message": problem}, 503, {"Retry-After": "1"})
+
+
+@router.get("/metrics", tags=_ROOT, include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """What this process tells a monitoring system, in the text format of Prometheus; 404 unless the settings ask."""
+    page: Page | None = getattr(request.app.state, "metrics", None)
+    if page is None:
+        raise NotFound("Not Found")
+    return Response(await page.text(), media_type=CONTENT_TYPE)
 
 
 @router.get("/hello", tags=_ROOT)

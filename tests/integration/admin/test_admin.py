@@ -61,8 +61,7 @@ async def test_a_server_that_drains_is_alive_and_not_ready(rooms: Rooms) -> None
     assert float(answer.headers["retry-after"]) > 0
     assert await rooms.get("/health") is True
     rooms.app.state.draining = False
-    await rooms.scope.db.close()
-    assert await rooms.get("/ready", 503) == {"message": "Database is not available"}
+    assert await rooms.get("/ready") == {"message": "OK"}
 
 
 async def test_what_a_ui_is_told(rooms: Rooms, database: Database) -> None:

@@ -1,0 +1,1 @@
+"""Checks and generators for the repository; run as `python scripts/<name>.py`."""
