@@ -22,7 +22,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """``answers`` are the statuses of the next requests; after those every answer is 200."""
+    """``answers`` are the statuses of the next requests, 0 that none is given; after those every answer is 200."""
 
     port: int = 0
     requests: list[Received] = field(default_factory=list)
@@ -42,7 +42,11 @@ def receiving() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             receiver.requests.append(Received(self.command, self.path, dict(self.headers), body))
             answer = b"received"
-            self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+            status = receiver.answers.pop(0) if receiver.answers else 200
+            if not status:
+                self.close_connection = True
+                return
+            self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.send_header("X-Forwarded-For", "somebody")
             self.end_headers()

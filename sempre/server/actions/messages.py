@@ -33,7 +33,7 @@ class _Undelivered(Exception):
 
 
 async def call_webhook(invocation: Invocation) -> None:
-    """Send the rendered payload as it is. Any answer counts; none at all is a failure."""
+    """Send the rendered payload as it is. Any answer counts; where none comes it is sent again, under the same key."""
     action = invocation.action
     assert isinstance(action, CallWebhook)
     document = await _block(invocation, action.block_document_id, kind="webhook")
@@ -49,7 +49,11 @@ async def call_webhook(invocation: Invocation) -> None:
             allow_private=bool(data.get("allow_private_urls", True)) and _may_be_private(invocation),
             verify=bool(data.get("verify", True)),
         )
-    except (httpx.HTTPError, httpx.InvalidURL, PrivateAddress, OSError) as error:
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, PrivateAddress) as error:
+        raise ActionFailed(f"Webhook call failed: {error!r}") from error
+    except (httpx.HTTPError, OSError) as error:
+        if not invocation.is_last:
+            raise _Undelivered(f"Webhook call failed: {error!r}") from error
         raise ActionFailed(f"Webhook call failed: {error!r}") from error
     invocation.details.update(
         status_code=answer.status_code,

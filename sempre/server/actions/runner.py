@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sempre.db.errors import DatabaseUnavailable
 from sempre.db.pool import Record
+from sempre.db.waiting import wait_at_most
 from sempre.schemas.actions import Action
 from sempre.server.actions import claims
 from sempre.server.actions.invocation import ActionFailed, Invocation
@@ -68,8 +69,7 @@ class Runner:
                     continue
                 inside, outside = self._free()
                 due = await claims.seconds_until_due(self.scope.db, inside=inside > 0, outside=outside > 0)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), left if due is None else min(left, due))
+                await wait_at_most(left if due is None else min(left, due), self._wake)
 
     async def run_due(self) -> int:
         """Carry out what is due and wait for its end. Returns the number of actions that were claimed."""

@@ -89,6 +89,23 @@ async def test_any_answer_to_a_webhook_counts(rooms: Rooms, receiver: Receiver) 
     assert ended["payload"]["status_code"] == 500
 
 
+async def test_a_webhook_without_an_answer_is_called_again_under_the_same_key(rooms: Rooms, receiver: Receiver) -> None:
+    receiver.answers = [0, 0]
+    block = await _block(rooms, "webhook", {"url": receiver.url})
+    ended = await _fire(rooms, {"type": "call-webhook", "block_document_id": block}, attempts=3)
+    assert ended["event"] == "prefect.automation.action.executed", ended
+    assert [request.headers["Idempotency-Key"] for request in receiver.requests] == 3 * [ended["payload"]["invocation"]]
+
+
+async def test_a_webhook_that_is_never_answered_fails_in_the_end(rooms: Rooms, receiver: Receiver) -> None:
+    receiver.answers = [0] * 10
+    block = await _block(rooms, "webhook", {"url": receiver.url})
+    ended = await _fire(rooms, {"type": "call-webhook", "block_document_id": block}, attempts=8)
+    assert ended["event"] == "prefect.automation.action.failed"
+    assert ended["payload"]["reason"].startswith("Webhook call failed: ")
+    assert len(receiver.requests) == 4
+
+
 async def test_a_private_network_can_be_out_of_bounds(rooms: Rooms, receiver: Receiver) -> None:
     block = await _block(rooms, "webhook", {"url": receiver.url, "allow_private_urls": False})
     ended = await _fire(rooms, {"type": "call-webhook", "block_document_id": block})
