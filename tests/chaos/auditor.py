@@ -39,9 +39,10 @@ class Offence:
 
 @dataclass
 class Report:
-    """`figures`: how much was looked at."""
+    """`figures`: how much was looked at; `checks`: every promise that was checked, kept or not."""
 
     figures: dict[str, int] = field(default_factory=dict)
+    checks: set[str] = field(default_factory=set)
     offences: list[Offence] = field(default_factory=list)
 
     @property
@@ -49,6 +50,7 @@ class Report:
         return {offence.check for offence in self.offences}
 
     def add(self, check: str, rows: Sequence[dict[str, Any]]) -> None:
+        self.checks.add(check)
         if rows:
             self.offences.append(Offence(check, len(rows), list(rows[:_SHOWN])))
 

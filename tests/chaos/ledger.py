@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ Entry = dict[str, Any]
 
 
 class Ledger:
-    """Any number of processes and threads may write to one file; `kind` says what a line is about."""
+    """Any number of processes and threads may write to one file; `kind`: what a line is about, `at`: epoch seconds."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, kind: str, **facts: object) -> None:
-        os.write(self._file, json.dumps({"kind": kind, **facts}, default=str).encode() + b"\n")
+        line = {"kind": kind, "at": round(time.time(), 4), **facts}
+        os.write(self._file, json.dumps(line, default=str).encode() + b"\n")
+
+    def sync(self) -> None:
+        """Everything written is on disk when this returns."""
+        os.fdatasync(self._file)
 
     def entries(self) -> Entries:
         return Entries.of(self.path)

@@ -13,11 +13,22 @@ def either(short: float, full: float) -> float:
     return short if SHORT else full
 
 
-def seeded(name: str) -> random.Random:
-    """Randomness that can be had again: SEMPRE_CHAOS_SEED=n repeats the draws of a run that printed n."""
+def chaos_seconds(*, short: float, full: float) -> float:
+    """How long faults go on; SEMPRE_CHAOS_SECONDS overrides both forms."""
+    named = os.environ.get("SEMPRE_CHAOS_SECONDS")
+    return float(named) if named else either(short, full)
+
+
+def seed_of(name: str) -> int:
+    """A seed that can be had again: SEMPRE_CHAOS_SEED=n repeats the draws of a run that printed n."""
     seed = int(os.environ.get("SEMPRE_CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
     say(f"{name}: SEMPRE_CHAOS_SEED={seed}")
-    return random.Random(f"{name} {seed}")
+    return seed
+
+
+def seeded(name: str) -> random.Random:
+    """Randomness from `seed_of`, different for every name."""
+    return random.Random(f"{name} {seed_of(name)}")
 
 
 figures: list[str] = []

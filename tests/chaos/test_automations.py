@@ -30,7 +30,7 @@ SECONDS = either(8, 60)
 PER_SECOND = either(200, 500)
 _BATCH = 20
 _ENVIRONMENT = {
-    "SEMPRE_SERVER_EVENTS_PROACTIVE_GRANULARITY": "1",
+    "SEMPRE_SERVER_EVENTS_PROACTIVE_GRANULARITY_SECONDS": "1",
     # Runs are made by automations only, and nobody executes them.
     "SEMPRE_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
 }

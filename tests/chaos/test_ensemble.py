@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.auditor import audit, settled
-from tests.chaos.faults import Faults
+from tests.chaos.faults.hands import Faults
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import LIMITED, BackgroundLoad, Shape
 from tests.chaos.plan import either, say, seeded
