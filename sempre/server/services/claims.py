@@ -77,8 +77,8 @@ ORDER BY r.state_timestamp LIMIT $1
 """
 
 # A run whose process died before its first heartbeat arrived, and whoever started it too. That it would have sent some
-# is told by the heartbeats of its deployment's latest other runs, and by those of what runs from its queue now. $8: how
-# long; one of long ago was judged long ago.
+# is told only by the heartbeats of its deployment's latest other runs: what else runs there may be set up differently.
+# $8: how long; one of long ago was judged long ago.
 _UNHEARD = f"""
 SELECT r.id, r.workspace_id, r.state_id FROM flow_run r {_CLAIMANT}
 WHERE r.state_type = 'RUNNING' AND r.state_details ? 'claim' AND claimant.heard + claimant.patience <= $3
@@ -100,19 +100,13 @@ WHERE r.state_type = 'RUNNING' AND r.state_details ? 'claim' AND claimant.heard 
                 )
             )
     )
-    AND (
-        EXISTS (
-            SELECT FROM (
-                SELECT o.id FROM flow_run o
-                WHERE o.deployment_id = r.deployment_id AND o.id <> r.id AND o.start_time IS NOT NULL
-                ORDER BY coalesce(o.start_time, o.expected_start_time) DESC LIMIT 5
-            ) other JOIN event e ON e.workspace_id = r.workspace_id AND e.event = 'prefect.flow-run.heartbeat'
-                AND e.resource_id = 'prefect.flow-run.' || other.id
-        )
-        OR EXISTS (
-            SELECT FROM flow_run_heartbeat h JOIN flow_run o ON o.id = h.flow_run_id
-            WHERE h.workspace_id = r.workspace_id AND o.work_queue_id = r.work_queue_id
-        )
+    AND EXISTS (
+        SELECT FROM (
+            SELECT o.id FROM flow_run o
+            WHERE o.deployment_id = r.deployment_id AND o.id <> r.id AND o.start_time IS NOT NULL
+            ORDER BY coalesce(o.start_time, o.expected_start_time) DESC LIMIT 5
+        ) other JOIN event e ON e.workspace_id = r.workspace_id AND e.event = 'prefect.flow-run.heartbeat'
+            AND e.resource_id = 'prefect.flow-run.' || other.id
     )
 ORDER BY r.state_timestamp LIMIT $1
 """
