@@ -6,7 +6,7 @@ Appending is idempotent by event id, so that whoever is unsure whether it happen
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -30,7 +30,6 @@ class EncodedEvent(NamedTuple):
     workspace_id: UUID
     id: UUID
     occurred: datetime
-    received: datetime
     event: str
     resource: str
     related: str
@@ -40,7 +39,7 @@ class EncodedEvent(NamedTuple):
 
 
 def encode(event: Event, workspace_id: UUID, maximum_bytes: int) -> EncodedEvent | None:
-    """The event as it will be stored, received now. ``None``: it is larger than ``maximum_bytes`` and dropped."""
+    """The event as it will be stored. ``None``: it is larger than ``maximum_bytes`` and dropped."""
     resource, related, payload = _dumps(event.resource), _dumps(event.related), _dumps(event.payload)
     size = _FRAME_BYTES + len(event.event) + len(resource) + len(related) + len(payload)
     if size > maximum_bytes:
@@ -52,7 +51,6 @@ def encode(event: Event, workspace_id: UUID, maximum_bytes: int) -> EncodedEvent
         workspace_id,
         event.id,
         event.occurred,
-        datetime.now(UTC),
         event.event.replace("\x00", ""),
         resource.decode(),
         related.decode(),
@@ -78,14 +76,13 @@ async def append(db: Executor, events: Sequence[EncodedEvent]) -> None:
     """
     if not events:
         return
-    workspace_ids, ids, occurred, received, names, resources, related, payloads, follows, _ = zip(*events, strict=True)
+    workspace_ids, ids, occurred, names, resources, related, payloads, follows, _ = zip(*events, strict=True)
     await db.execute(
         APPEND_ENCODED_EVENTS.sql,
         *APPEND_ENCODED_EVENTS.bind(
             workspace_ids=workspace_ids,
             ids=ids,
             occurred=occurred,
-            received=received,
             events=names,
             resources=resources,
             related=related,

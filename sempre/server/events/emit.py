@@ -43,14 +43,12 @@ async def emit(transaction: Executor, workspace_id: UUID, *events: ServerEvent) 
     """Append ``events`` in the caller's transaction. Ring the doorbell (``events``) after its commit."""
     if not events:
         return
-    received = datetime.now(UTC)
     await transaction.execute(
         APPEND_ENCODED_EVENTS.sql,
         *APPEND_ENCODED_EVENTS.bind(
             workspace_ids=[workspace_id] * len(events),
             ids=[e.id for e in events],
             occurred=[e.occurred for e in events],
-            received=[received] * len(events),
             events=[e.event for e in events],
             resources=[dumps(e.resource).decode() for e in events],
             related=[dumps(e.related).decode() for e in events],

@@ -24,21 +24,23 @@ event_of_run AS (
 )
 
 # Many events at once. Events whose id is in the log are passed over; repeats within the batch must be removed before.
-# Sorted by key, so that two overlapping batches cannot deadlock on the primary key.
+# Sorted by key, so that two overlapping batches cannot deadlock on the primary key. When they were received is told by
+# the database's clock: runs are judged by it, and a server's may be wrong.
 _APPEND = """
 INSERT INTO event (
     occurred, workspace_id, id, received, event, resource_id, resource, related, resource_ids, payload, follows
 )
-SELECT e.occurred, e.workspace_id, e.id, e.received, e.event, resource->>'prefect.resource.id', resource, related,
+SELECT e.occurred, e.workspace_id, e.id, clock_timestamp(), e.event, resource->>'prefect.resource.id', resource,
+       related,
        array_prepend(
            resource->>'prefect.resource.id',
            ARRAY(SELECT r->>'prefect.resource.id' FROM jsonb_array_elements(related) r)
        ),
        payload, e.follows
 FROM unnest(
-    :workspace_ids::uuid[], :ids::uuid[], :occurred::timestamptz[], :received::timestamptz[], :events::text[],
+    :workspace_ids::uuid[], :ids::uuid[], :occurred::timestamptz[], :events::text[],
     :resources::{json}[], :related::{json}[], :payloads::{json}[], :follows::uuid[]
-) AS e(workspace_id, id, occurred, received, event, raw_resource, raw_related, raw_payload, follows),
+) AS e(workspace_id, id, occurred, event, raw_resource, raw_related, raw_payload, follows),
 LATERAL (
     SELECT e.raw_resource::jsonb AS resource, e.raw_related::jsonb AS related, e.raw_payload::jsonb AS payload OFFSET 0
 ) parsed_once
