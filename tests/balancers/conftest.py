@@ -27,6 +27,10 @@ class Site:
     def api_url(self) -> str:
         return self.balancer.api_url
 
+    def none_is_ready(self, since: int) -> bool:
+        """Whether HAProxy has found no server ready since its log was so long; NGINX asks none."""
+        return self.balancer.kind != "haproxy" or "backend 'api' has no server available" in self.balancer.log()[since:]
+
 
 @contextmanager
 def open_site(kind: str, place: Path, database: Database) -> Iterator[Site]:

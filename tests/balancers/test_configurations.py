@@ -94,6 +94,8 @@ def test_traefik_asks_for_readiness_and_sticks_to_nobody() -> None:
     ready, alive = (services[failover[part]]["loadBalancer"] for part in ("service", "fallback"))
     assert ready["healthCheck"]["path"] == "/api/ready"
     assert alive["healthCheck"]["path"] == "/api/health"
+    for check in (ready["healthCheck"], alive["healthCheck"]):
+        assert int(check["timeout"].rstrip("s")) < int(check["interval"].rstrip("s"))
     assert {**alive, "healthCheck": None} == {**ready, "healthCheck": None}
     assert "sticky" not in ready
     transport = http["serversTransports"][ready["serversTransport"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,3 +115,22 @@ async def test_both_servers_are_restarted_one_after_the_other(site: Site, workdi
     assert codes == [0, 0]
     assert bench.load.failures() == {}
     await _ready_again(site)
+
+
+async def test_servers_that_are_slow_are_not_given_up(site: Site) -> None:
+    """An overloaded machine answers no check in time; the balancer waits for its servers all the same."""
+    logged = len(site.balancer.log())
+    async with httpx.AsyncClient(base_url=site.api_url, timeout=60) as client:
+        for server in site.servers:
+            server.process.signal(signal.SIGSTOP)
+        try:
+            await until(lambda: site.none_is_ready(logged), "no server answers its checks", 30)
+            asked = [asyncio.create_task(client.post("/flows/", json={"name": "slow"})) for _ in range(10)]
+            done, _ = await asyncio.wait(asked, timeout=1)
+            assert not done
+        finally:
+            for server in site.servers:
+                server.process.signal(signal.SIGCONT)
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} <= {200, 201}
+    for server in site.servers:
+        await _in_a_thread(server.wait_ready)
