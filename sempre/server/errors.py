@@ -176,7 +176,11 @@ async def _too_long(request: Request, error: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    log.warning("database unavailable on %s %s: %s", request.method, request.url.path, error)
+    scope: Scope | None = getattr(request.app.state, "scope", None)
+    # Of an outage everybody knows already: one line for each request would bury what else there is to know.
+    told = scope is not None and not scope.settings.log_retryable_errors and scope.db.away_seconds is not None
+    level = logging.DEBUG if told else logging.WARNING
+    log.log(level, "database unavailable on %s %s: %s", request.method, request.url.path, error)
     return unavailable(request.app.state)
 
 

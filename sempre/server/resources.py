@@ -8,6 +8,7 @@ from sempre.db.embedded import EmbeddedPostgres, start_embedded
 from sempre.db.pool import Database
 from sempre.db.replica import Replica
 from sempre.server.feed.doorbell import RINGS_KEPT, Doorbell
+from sempre.server.recall import Recall
 from sempre.server.redis.figures import ToldFigures
 from sempre.server.redis.installation import Installation
 from sempre.server.redis.roles import open_redis
@@ -32,7 +33,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Scope]:
             doorbell = Doorbell(db, rings)
             doorbell.start()
             try:
-                yield Scope(db, settings, doorbell, redis=redis, installation=installation)
+                recall = Recall(seconds=settings.events.related_resource_cache_ttl_seconds)
+                yield Scope(db, settings, doorbell, recall=recall, redis=redis, installation=installation)
             finally:
                 await doorbell.stop()
     finally:

@@ -20,7 +20,7 @@ _FEED = Feed(
     parse=lambda scope, given: LogFilter.model_validate(given),
     matcher=matcher,
     tail=lambda runtime: runtime.log_tail,
-    is_on=lambda scope: scope.settings.logs.stream_out_enabled,
+    is_on=lambda scope: scope.settings.logs.stream_out_enabled and scope.settings.logs.stream_publishing_enabled,
 )
 
 

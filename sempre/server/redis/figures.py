@@ -88,7 +88,7 @@ class ToldFigures:
         except RedisAway:
             return None
         # Errors are answers here: what others put at a key must not make the Redis seem to be away.
-        if not isinstance(value, bytes) or not isinstance(milliseconds, int) or milliseconds <= 0:
+        if not isinstance(value, bytes) or not isinstance(milliseconds, int):
             return None
         body = names.unsealed(key, value)
         return None if body is None else self._answer(body, milliseconds / 1000)

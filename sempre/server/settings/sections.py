@@ -112,7 +112,8 @@ class EventsSettings:
         604800.0, "How long events are kept (7 days).", suffixes=("RETENTION_PERIOD",), minimum=1
     )
     related_resource_cache_ttl_seconds: float = setting(
-        300.0, "How long names of related resources are remembered.", suffixes=("RELATED_RESOURCE_CACHE_TTL",),
+        60.0, "How long a server remembers runs and the names and tags of flows for the events it makes; one renamed "
+        "through another server may have its old name there for so long.", suffixes=("RELATED_RESOURCE_CACHE_TTL",),
         aliases=("PREFECT_API_EVENTS_RELATED_RESOURCE_CACHE_TTL",), minimum=0,
     )  # fmt: skip
     maximum_labels_per_resource: int = setting(500, "Most labels on one resource of an event.", minimum=1)
@@ -140,7 +141,9 @@ class LogsSettings:
     compatible: ClassVar[tuple[str, ...]] = ("PREFECT_SERVER_LOGS_",)
 
     stream_out_enabled: bool = setting(True, "Serve the logs/out websocket.")
-    stream_publishing_enabled: bool = setting(True, "Publish logs to the live feed.")
+    stream_publishing_enabled: bool = setting(
+        True, "Publish logs to the live feed. Off: the logs/out websocket stays silent."
+    )
     retention_seconds: float = setting(
         7776000.0, "How long logs are kept (90 days); whole days are dropped at once.", minimum=3600
     )
@@ -220,15 +223,16 @@ class TasksSettings:
         2000, "Most characters of a cache key.", aliases=("PREFECT_API_TASK_CACHE_KEY_MAX_LENGTH",), minimum=1
     )
     scheduling_max_scheduled_queue_size: int = setting(
-        1000, "Background tasks held ready for task workers.",
+        1000, "Accepted for existing manifests; the queue is in Postgres and takes every task.",
         aliases=("PREFECT_TASK_SCHEDULING_MAX_SCHEDULED_QUEUE_SIZE",), minimum=1,
     )  # fmt: skip
     scheduling_max_retry_queue_size: int = setting(
-        100, "Background tasks held for another delivery.",
+        100, "Accepted for existing manifests; as above, retries included.",
         aliases=("PREFECT_TASK_SCHEDULING_MAX_RETRY_QUEUE_SIZE",), minimum=1,
     )  # fmt: skip
     scheduling_pending_task_timeout_seconds: float = setting(
-        0.0, "A background task Pending for longer is delivered again. 0: never.",
+        0.0, "Accepted for existing manifests. A task whose worker goes before it acknowledges is delivered again by "
+        "itself; one that was acknowledged never is, for a worker that is merely busy would run it a second time.",
         suffixes=("SCHEDULING_PENDING_TASK_TIMEOUT",),
         aliases=("PREFECT_TASK_SCHEDULING_PENDING_TASK_TIMEOUT",), minimum=0,
     )  # fmt: skip

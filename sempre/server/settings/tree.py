@@ -65,7 +65,8 @@ class Settings:
     )
     log_retryable_errors: bool = setting(
         False,
-        "Log errors that are answered with 503 and that clients retry.",
+        "Log every request that is answered with 503 while Postgres is known to be away, too. That it went and came "
+        "back is logged in any case, and so is a 503 for another reason.",
         name="SERVER_LOG_RETRYABLE_ERRORS",
         aliases=("PREFECT_SERVER_LOG_RETRYABLE_ERRORS", "PREFECT_API_LOG_RETRYABLE_ERRORS"),
     )

@@ -125,9 +125,10 @@ async def test_lines_are_streamed_as_they_come(live: Live) -> None:
         }  # fmt: skip
 
 
-async def test_a_feed_that_is_off_is_silent(database: Database) -> None:
+@pytest.mark.parametrize("switch", ["STREAM_OUT_ENABLED", "STREAM_PUBLISHING_ENABLED"])
+async def test_a_feed_that_is_off_is_silent(database: Database, switch: str) -> None:
     async with (
-        serving(database, {"SEMPRE_SERVER_LOGS_STREAM_OUT_ENABLED": "false"}) as live,
+        serving(database, {f"SEMPRE_SERVER_LOGS_{switch}": "false"}) as live,
         live.authenticated("/logs/out") as socket,
     ):
         await socket.send('{"type":"filter","filter":{}}')
