@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +28,14 @@ class Site:
     def api_url(self) -> str:
         return self.balancer.api_url
 
-    def none_is_ready(self, since: int) -> bool:
-        """Whether HAProxy has found no server ready since its log was so long; NGINX asks none."""
-        return self.balancer.kind != "haproxy" or "backend 'api' has no server available" in self.balancer.log()[since:]
+    @property
+    def none_is_ready(self) -> bool | None:
+        """Whether HAProxy finds no server ready, by its log; ``None``: NGINX asks none."""
+        if self.balancer.kind != "haproxy":
+            return None
+        log = self.balancer.log()
+        ups = [found.start() for found in re.finditer(r"Server api/api-\d is UP", log)]
+        return log.rfind("backend 'api' has no server available") > max(ups, default=-1)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from tests.support.wait import eventually
 
 pytestmark = pytest.mark.chaos
 
-SECONDS = either(55, 240)
+SECONDS = either(25, 240)
 SHAPE = Shape(minutely=50, frequent=6, runners=2, contenders=20, slots=3, takers=8, abandoned=2)
 ENVIRONMENT = {
     # Every replica runs every round: nothing but the database keeps them apart.

@@ -76,7 +76,8 @@ def test_redis_away_and_empty(stage: Stage, workdir: Path) -> None:
         late = {name: round(probes.latest(name, moments[phase], moments[until]), 2) for name in probes.late}
         figures[phase] = late
     answered = [line for line in calls.of_kind("call") if line["at"] > moments["away"]]
-    troubled = [line for line in answered if line["attempts"] > 1]
+    # The load itself loses an answer now and then, and asks again.
+    troubled = [line for line in answered if line["bad"].keys() - {"lost"}]
     acknowledged = [line for line in calls.of_kind("event") if moments["away"] < line["at"] < moments["empty"]]
     say(f"redis {REDIS_AWAY:g} s away: late {figures}; {len(answered)} requests, slowest "
         f"{max(line['seconds'] for line in answered):.2f} s, {len(acknowledged)} events; {report}")  # fmt: skip

@@ -36,7 +36,10 @@ DELIBERATE = {
 }
 """Keys of protected block types that differ on purpose, and why."""
 
-ADDED = {"transition_id": "a state put in place of the proposed one remembers the proposal, which may be repeated"}
+ADDED = {
+    "transition_id": "a state put in place of the proposed one remembers the proposal, which may be repeated",
+    "worker_id": "the worker channel names its worker, which a process of the same name is told from by it",
+}
 """Keys that were recorded as null and have a value on purpose, and why."""
 
 GENERATED_NAME = re.compile(r"^[a-z]+-[a-z]+$")

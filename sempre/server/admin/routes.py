@@ -42,7 +42,7 @@ async def ready(request: Request, scope: ScopeDep) -> Response:
         problem = "The server is shutting down"
     elif schema is not None and schema.problem is not None:
         problem = schema.problem
-    elif not await is_reachable(scope.db):
+    elif scope.db.away_seconds is not None or not await is_reachable(scope.db):
         problem = DATABASE_AWAY
     else:
         return JSON({"message": "OK"})
