@@ -112,7 +112,7 @@ class EventsSettings:
         604800.0, "How long events are kept (7 days).", suffixes=("RETENTION_PERIOD",), minimum=1
     )
     related_resource_cache_ttl_seconds: float = setting(
-        60.0, "How long a server remembers runs and the names and tags of flows for the events it makes; one renamed "
+        300.0, "How long a server remembers runs and the names and tags of flows for the events it makes; one renamed "
         "through another server may have its old name there for so long.", suffixes=("RELATED_RESOURCE_CACHE_TTL",),
         aliases=("PREFECT_API_EVENTS_RELATED_RESOURCE_CACHE_TTL",), minimum=0,
     )  # fmt: skip

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from sempre.core.states import Claimant, StateDetails, StateType
-from sempre.core.transitions.model import FlowRunPolicy, Proposal, Status
+from sempre.core.transitions.model import FlowRunPolicy, Status
 from sempre.server import states
-from sempre.server.flow_runs.orchestration import set_flow_run_state
-from sempre.server.heartbeats.presence import Present
-from sempre.server.scope import Client, Scope
+from sempre.server.scope import Scope
 from sempre.server.services import abandoned_runs, claims, leftovers
-from sempre.server.work_pools.heartbeats import record_heartbeat
+from tests.integration.services.claimants import age, as_worker, beat, claimed, here, propose, state
 from tests.integration.services.runs import (
     deployment,
     flow_run,
     history,
     message,
     move,
-    queue,
     scheduled,
     task_history,
     task_run,
@@ -36,77 +32,6 @@ T = StateType
 PATIENCE = 90.0  # three heartbeats, 30 s apart
 INFRASTRUCTURE = 900.0
 RUNNER = 180.0
-
-
-def here(*, since: float = 86400.0, until: float = 0.0) -> Present:
-    """Somebody was there from ``since`` seconds ago until ``until`` seconds ago."""
-    now = datetime.now(UTC)
-    return Present(now - timedelta(seconds=since), now - timedelta(seconds=until))
-
-
-def as_worker(scope: Scope, name: str | None, id: UUID | None = None) -> Scope:
-    worker = None if name is None else Claimant(name, None if id is None else str(id))
-    return dataclasses.replace(scope, client=Client(version=(3, 8, 8), worker=worker))
-
-
-async def propose(scope: Scope, run: UUID, type: StateType, name: str | None = None) -> Status:
-    proposal = Proposal(type, name or type.value.capitalize())
-    return (await set_flow_run_state(scope, run, proposal)).status
-
-
-async def age(scope: Scope, run: UUID, seconds: float) -> None:
-    """Everything that happened to the run happened so much earlier."""
-    back = timedelta(seconds=seconds)
-    await scope.db.execute(
-        "UPDATE flow_run_state SET timestamp = timestamp - $2::interval WHERE flow_run_id = $1", run, back
-    )
-    await scope.db.execute(
-        """
-        UPDATE flow_run SET state_timestamp = state_timestamp - $2::interval, start_time = start_time - $2::interval,
-            expected_start_time = expected_start_time - $2::interval, end_time = end_time - $2::interval,
-            next_scheduled_start_time = next_scheduled_start_time - $2::interval, version = version + 1
-        WHERE id = $1
-        """,
-        run,
-        back,
-    )
-
-
-async def beat(scope: Scope, pool: UUID, name: str, ago: float, session: UUID | None = None) -> None:
-    pool_name = await scope.db.fetchval("SELECT name FROM work_pool WHERE id = $1", pool)
-    await record_heartbeat(scope, pool_name, name, 30, session_id=session)
-    for table, key, value in (("worker", "name", name), ("worker_session", "id", session)):
-        await scope.db.execute(
-            f"UPDATE {table} SET last_heartbeat_time = now() - $3::interval WHERE work_pool_id = $1 AND {key} = $2",
-            pool,
-            value,
-            timedelta(seconds=ago),
-        )
-
-
-async def in_pool(scope: Scope, pool_type: str = "process", pid: str | None = None, limit: int | None = None) -> Any:
-    """A scheduled run of a deployment in a pool; ``(run, pool, deployment)``."""
-    run = await flow_run(scope, scheduled(-1))
-    deployed = await deployment(scope, run, limit)
-    pool = await queue(scope, run, pool_type)
-    await scope.db.execute("UPDATE flow_run SET infrastructure_pid = $2, version = version + 1 WHERE id = $1", run, pid)
-    return run, pool, deployed
-
-
-async def claimed(
-    scope: Scope, *, name: str | None = "one", session: UUID | None = None, ago: float = 1000.0, **more: Any
-) -> Any:
-    """The same, claimed so many seconds ago."""
-    run, pool, deployed = await in_pool(scope, **more)
-    worker = as_worker(scope, name, session)
-    assert await propose(worker, run, T.PENDING) is Status.ACCEPT
-    assert await propose(worker, run, T.PENDING, "Submitting") is Status.ACCEPT
-    await age(scope, run, ago)
-    return run, pool, deployed
-
-
-async def state(scope: Scope, run: UUID) -> Any:
-    return await scope.db.fetchrow("SELECT * FROM flow_run WHERE id = $1", run)
 
 
 @pytest.mark.parametrize(
@@ -363,86 +288,6 @@ async def test_subflows_of_a_parent_that_ended_in_order(scope: Scope) -> None:
     await age(scope, parent, 200)
     await leftovers.end_all(scope)
     assert (await state(scope, child))["state_type"] == "CRASHED"
-
-
-async def test_a_run_that_died_before_its_first_heartbeat_arrived(scope: Scope) -> None:
-    run, pool, deployed = await claimed(scope, ago=0)
-    await propose(as_worker(scope, "one"), run, T.RUNNING)
-    await age(scope, run, 600)
-    await beat(scope, pool, "one", 100)
-    await claims.crash_unheard(scope, here())
-    assert (await state(scope, run))["state_type"] == "RUNNING", "nobody knows that it would send any"
-    earlier = await flow_run(scope)
-    await scope.db.execute("UPDATE flow_run SET deployment_id = $2 WHERE id = $1", earlier, deployed)
-    await move(scope, earlier, T.RUNNING)
-    await move(scope, earlier, T.COMPLETED)
-    await age(scope, earlier, 2000)
-    await heartbeat(scope, earlier)
-    beating, its_pool, _ = await claimed(scope, ago=0)
-    await scope.db.execute("UPDATE flow_run SET deployment_id = $2 WHERE id = $1", beating, deployed)
-    await propose(as_worker(scope, "one"), beating, T.RUNNING)
-    await beat(scope, its_pool, "one", 100)
-    await heartbeat(scope, beating)
-    await age(scope, beating, 600)
-    await claims.crash_unheard(scope, here(since=500))
-    assert (await state(scope, run))["state_type"] == "RUNNING", "nobody was there to hear one"
-    await claims.crash_unheard(scope, here())
-    assert (await state(scope, run))["state_type"] == "CRASHED"
-    assert (await state(scope, beating))["state_type"] == "RUNNING"
-
-
-async def later_run(scope: Scope, run: UUID) -> UUID:
-    """Another run of its deployment, begun a moment ago, that sends heartbeats."""
-    later = await flow_run(scope)
-    await scope.db.execute(
-        "UPDATE flow_run SET deployment_id = (SELECT deployment_id FROM flow_run WHERE id = $2) WHERE id = $1",
-        later,
-        run,
-    )
-    await move(scope, later, T.RUNNING)
-    await heartbeat(scope, later)
-    return later
-
-
-async def test_the_first_run_of_a_deployment_is_judged_by_later_ones(scope: Scope) -> None:
-    run, pool, _ = await claimed(scope, ago=0)
-    await propose(as_worker(scope, "one"), run, T.RUNNING)
-    await age(scope, run, 600)
-    await beat(scope, pool, "one", 100)
-    await claims.crash_unheard(scope, here())
-    assert (await state(scope, run))["state_type"] == "RUNNING"
-    later = await later_run(scope, run)
-    await claims.crash_unheard(scope, here())
-    assert (await state(scope, run))["state_type"] == "CRASHED"
-    assert (await state(scope, later))["state_type"] == "RUNNING"
-
-
-async def test_heartbeats_of_an_earlier_attempt_say_nothing_of_this_one(scope: Scope) -> None:
-    run, pool, _ = await claimed(scope, ago=0)
-    await propose(as_worker(scope, "one"), run, T.RUNNING)
-    await heartbeat(scope, run)
-    await propose(scope, run, T.SCHEDULED, "AwaitingRetry")
-    await propose(as_worker(scope, "one"), run, T.PENDING)
-    await propose(as_worker(scope, "one"), run, T.RUNNING)
-    await age(scope, run, 600)
-    await scope.db.execute("UPDATE event SET occurred = occurred - interval '601 s'")
-    await later_run(scope, run)
-    await beat(scope, pool, "one", 100)
-    await claims.crash_unheard(scope, here())
-    assert (await state(scope, run))["state_type"] == "CRASHED"
-
-
-async def heartbeat(scope: Scope, run: UUID) -> None:
-    resource = f"prefect.flow-run.{run}"
-    await scope.db.execute(
-        """
-        INSERT INTO event (occurred, workspace_id, id, event, resource_id, resource, related, resource_ids, payload)
-        VALUES (now(), $1, $2, 'prefect.flow-run.heartbeat', $3, '{}', '[]', ARRAY[$3], '{}')
-        """,
-        scope.workspace_id,
-        uuid4(),
-        resource,
-    )
 
 
 async def test_nothing_is_judged_where_nobody_ever_listened(scope: Scope) -> None:
