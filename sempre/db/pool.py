@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -80,6 +81,7 @@ class Database:
         self._lifetime = lifetime
         self._answers = SharedAnswers(_are_large)
         self._open = False
+        self._failing_since: float | None = None  # since when every statement has ended with its connection
         self._options: dict[str, Any] = {
             "command_timeout": statement_timeout,
             "timeout": connect_timeout,
@@ -113,8 +115,18 @@ class Database:
 
     @property
     def away_seconds(self) -> float | None:
-        """For how long the database has been known to be away; ``None``: it is not."""
+        """For how long nobody has been able to connect; ``None``: somebody is."""
         return self._connections.away_seconds
+
+    @property
+    def failing_seconds(self) -> float | None:
+        """For how long nothing has been answered; ``None``: the latest statement was.
+
+        A pooler lets everybody connect, also while there is no database behind it.
+        """
+        if (away := self.away_seconds) is not None:
+            return away
+        return None if self._failing_since is None else time.monotonic() - self._failing_since
 
     def connection_counts(self) -> ConnectionCounts:
         return self._connections.counts()
@@ -189,8 +201,10 @@ class Database:
                 if dead < self._size and _may_repeat(error, "SELECT"):
                     continue
                 if is_transient(error):
+                    self._failed(error)
                     raise _translated(error) from error
                 raise
+            self._failing_since = None
             return connection
         raise AssertionError  # the last turn of the loop returns or raises
 
@@ -202,6 +216,7 @@ class Database:
             try:
                 answer = await method(connection, sql, *args)
                 usable = True
+                self._failing_since = None
                 return answer
             except Exception as error:
                 silent = isinstance(error, TimeoutError)
@@ -214,6 +229,7 @@ class Database:
                 ):
                     pause = random.random() * 0.02 * failed if undone else 0.0  # noqa: S311 (those who met part)
                 elif is_transient(error):
+                    self._failed(error)
                     raise _translated(error) from error
                 else:
                     raise
@@ -221,6 +237,11 @@ class Database:
                 self._connections.give_back(connection, usable=usable, silent=silent)
             await asyncio.sleep(pause)
         raise AssertionError  # the last turn of the loop returns or raises
+
+    def _failed(self, error: BaseException) -> None:
+        # One that takes too long says nothing of the others; whether anybody is answered is asked elsewhere then.
+        if self._failing_since is None and ends_the_connection(error) and not isinstance(error, TimeoutError):
+            self._failing_since = time.monotonic()
 
     async def _checkout(self) -> asyncpg.Connection:
         if not self._open:

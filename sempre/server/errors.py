@@ -129,9 +129,9 @@ def unavailable(state: Any, message: str = "Service Unavailable") -> Response:
 
 
 def _away_seconds(state: Any, scope: Scope) -> float | None:
-    """For how long the database is known to be away, be it that it has not been seen since the start."""
+    """For how long the database has answered nothing, be it that it has not been seen since the start."""
     schema = schema_of(state)
-    return schema.unseen_seconds if schema is not None and schema.problem is not None else scope.db.away_seconds
+    return schema.unseen_seconds if schema is not None and schema.problem is not None else scope.db.failing_seconds
 
 
 async def _service_error(request: Request, error: Exception) -> Response:
