@@ -186,10 +186,12 @@ class _Audit:
             "request gave up": "gave_up",
             "answer that is not retried": "wrong",
             "websocket closed for good": "clean_close",
-            "websocket refused": "refused_upgrade",
         }
         for name, kind in kinds.items():
             self.report.add(name, self._entries.of_kind(kind))
+        refused, unheard = storm_checks.refusals(self._entries)
+        self.report.add("websocket refused", refused)
+        self.report.figures["websockets refused while no server was up"] = unheard
         calls = self._entries.of_kind("call")
         if calls:
             self.report.figures["calls"] = len(calls)

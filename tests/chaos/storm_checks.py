@@ -12,6 +12,8 @@ from tests.chaos.ledger import Entries, Entry
 from tests.chaos.loads.shape import CLAIM_SECONDS, DEAD_WORKER_SECONDS, LEASE_SECONDS, TAKEN
 from tests.support.trigger_oracle import Oracle
 
+_COMING_UP_SECONDS = 5.0  # until a server that was started again accepts, and the balancer knows
+
 Rows = list[dict[str, Any]]
 
 _CLOCK_SLACK = 1.0
@@ -304,3 +306,18 @@ def too_many_leases(entries: Entries) -> Rows:
     ]
     most = at_once(spans)
     return [{"holders at once": most, "slots": TAKEN}] if most > TAKEN else []
+
+
+# -- clients
+
+
+def refusals(entries: Entries) -> tuple[Rows, int]:
+    """Websockets that were refused, and how many were while no API server was up to accept any."""
+    nobody = [
+        (line["struck"], line["lifted"] + _COMING_UP_SECONDS)
+        for line in entries.of_kind("strike")
+        if line["fault"] == "api: kill -9 of all"
+    ]
+    refused = entries.of_kind("refused_upgrade")
+    offences = [line for line in refused if not any(since <= line["at"] <= until for since, until in nobody)]
+    return offences, len(refused) - len(offences)

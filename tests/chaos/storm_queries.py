@@ -12,9 +12,10 @@ _LEGAL = {
     "PENDING": ("PENDING", "RUNNING", "SCHEDULED", "CANCELLING", "CANCELLED", "CRASHED", "FAILED"),
     "RUNNING": ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "CANCELLING", "SCHEDULED"),
     "CANCELLING": ("CANCELLED", "CRASHED"),
-    # Whoever stood still so long that its run was given up may yet say truly how it ended; protocol, section 5.4.
+    # Whoever stood still so long that its run was given up may yet say truly how it ended, and begin one that was
+    # cancelled before it had begun; protocol, section 5.4.
     "CRASHED": ("SCHEDULED", "COMPLETED", "FAILED", "CANCELLED"),
-    "CANCELLED": ("COMPLETED", "FAILED"),
+    "CANCELLED": ("COMPLETED", "FAILED", "RUNNING"),
     "FAILED": ("SCHEDULED",),
 }
 # In-process retries of an engine go from AwaitingRetry straight to Running; nothing else leaves Scheduled that way.

@@ -49,7 +49,7 @@ def _storm(stage: Stage, load: StormLoad, seed: int, workdir: Path) -> StormRepo
         load.settle()
         wait_settled(stage)
         load.finish()
-        own = Entries.of(probes.ledger.path, probes.calls.path)
+        own = Entries.of(probes.ledger.path, probes.calls.path, workdir / "faults.jsonl")
         entries = Entries([*load.entries(calls=True).lines, *own.lines])
         audit = audit_storm(stage.database, entries)
         audit.add("slot leaked", leaked_slots(stage.api_url))

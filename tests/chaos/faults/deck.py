@@ -24,9 +24,9 @@ from tests.chaos.faults.redis import (
     RedisReadOnly,
     RedisWipe,
 )
-from tests.chaos.releases import revision
 from tests.chaos.stage import Stage
 from tests.support.debian import Unavailable, clock_skew
+from tests.support.releases import revision
 
 
 def all_faults(stage: Stage, draw: random.Random) -> list[Fault]:

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from tests.chaos.faults.fault import Fault
 from tests.chaos.members import Member
-from tests.chaos.releases import previous_release, revision
 from tests.chaos.stage import Stage
 from tests.support.debian import clock_skew
+from tests.support.releases import previous_release, revision
 
 
 class _OfMember(Fault):

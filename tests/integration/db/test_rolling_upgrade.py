@@ -21,11 +21,10 @@ from tests.support.events import task_run_event
 from tests.support.net import LOOPBACK
 from tests.support.prefect_env import ROOT
 from tests.support.proxy import RoundRobinProxy
+from tests.support.releases import PREVIOUS
 from tests.support.scopes import until
 from tests.support.servers import SempreServer, ServicesProcess, run_sempre
 
-PREVIOUS = "3f5804e"
-"""The newest commit of the release before this one; the schema of its time is 0005."""
 SLOTS = 3
 Json = dict[str, Any]
 
