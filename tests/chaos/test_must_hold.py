@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.auditor import audit
+from tests.chaos.auditor import audit, settled
 from tests.chaos.ledger import Entries, Ledger
 from tests.chaos.load import BackgroundLoad, Shape
 from tests.chaos.loads import shape as storm_shape
@@ -162,6 +162,7 @@ def test_three_replicas_without_coordination(workdir: Path) -> None:
         eventually(lambda: len(ledger.entries().of_kind("schedule")) == expected, "all are deployed", 120)
         wait(REPLICA_SECONDS)
         load.finish(120)
+        eventually(lambda: settled(stage.database), "the consumers have read the whole log", 30)
         rounds = stage.database.fetch("SELECT count(*) AS runs FROM flow_run WHERE auto_scheduled")[0]["runs"]
         report = audit(stage.database, ledger.entries())
     say(f"three replicas uncoordinated: {REPLICA_DEPLOYMENTS} minutely schedules, {rounds} runs planned; {report}")
