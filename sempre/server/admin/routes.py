@@ -13,7 +13,7 @@ from sempre.server.admin.csrf import issue_token
 from sempre.server.admin.effective import effective_settings
 from sempre.server.admin.reachable import is_reachable
 from sempre.server.admin.versions import API_VERSION, PROTOCOL_VERSION
-from sempre.server.errors import NotFound, Unprocessable
+from sempre.server.errors import RETRY_AFTER_SECONDS, NotFound, Unprocessable
 from sempre.server.metrics.page import CONTENT_TYPE, Page
 from sempre.server.responses import JSON, no_content
 from sempre.server.routing import Room
@@ -46,7 +46,7 @@ async def ready(request: Request, scope: ScopeDep) -> Response:
         problem = DATABASE_AWAY
     else:
         return JSON({"message": "OK"})
-    return JSON({"message": problem}, 503, {"Retry-After": "1"})
+    return JSON({"message": problem}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 @router.get("/metrics", tags=_ROOT, include_in_schema=False)

@@ -54,10 +54,14 @@ FROM flow_run r {SURROUNDING_JOINS}
 WHERE r.id = :id AND r.workspace_id = :workspace_id
 """)
 
-_UPDATE_RUN = Part("""
+
+def _update_run(*more: str) -> Part:
+    """``more``: further assignments."""
+    assignments = "".join(f", {assignment}" for assignment in more)
+    return Part(f"""
 run AS (
     UPDATE flow_run SET
-        version = version + 1, updated = clock_timestamp(),
+        version = version + 1, updated = clock_timestamp(){assignments},
         state_id = :state_id::uuid, state_type = :state_type::text, state_name = :state_name::text,
         state_timestamp = :state_timestamp::timestamptz, state_message = :state_message::text,
         state_data = :stored_data::jsonb, state_details = :state_details::jsonb, empirical_policy = :policy::jsonb,
@@ -67,6 +71,11 @@ run AS (
     WHERE id = :id::uuid AND workspace_id = :workspace_id::uuid AND version = :version::bigint
     RETURNING id, workspace_id
 )""")
+
+
+_UPDATE_RUN = _update_run()
+# Another claim brings infrastructure of its own.
+_LET_GO = _update_run("infrastructure_pid = NULL")
 
 _INSERT_RUN = Part("""
 run AS (
@@ -113,12 +122,6 @@ answered AS (
     SELECT :answer_id::uuid, run.workspace_id, run.id, :answer_key::text, :answer_value::text FROM run
     ON CONFLICT (flow_run_id, key) DO UPDATE SET value = excluded.value, updated = clock_timestamp()
 )""")
-
-
-# Another claim brings infrastructure of its own.
-_LET_GO = Part(
-    _UPDATE_RUN.expressions.replace("version = version + 1,", "version = version + 1, infrastructure_pid = NULL,")
-)
 
 # What was started for a claim that is over. A process is known by a number that means nothing to another worker's host.
 _TEAR_DOWN = Part("""

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from sempre.db.errors import DatabaseUnavailable
 from sempre.db.pool import Executor, Record
+from sempre.server.services.behind import OVERDUE_SECONDS
 
 __all__ = ["Fleet"]
 
@@ -48,8 +49,8 @@ _QUESTIONS = (
     _Question(
         "sempre_service_overdue_seconds", "For how long a periodic service has been due without anybody running it.",
         ("service",),
-        """
-        SELECT name AS service, greatest(0, extract(epoch FROM clock_timestamp() - next_run))::float8 AS value
+        f"""
+        SELECT name AS service, {OVERDUE_SECONDS} AS value
         FROM service WHERE next_run > '-infinity'
         """,
     ),

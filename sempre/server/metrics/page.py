@@ -14,7 +14,7 @@ from sempre.server.metrics.fleet import Fleet
 from sempre.server.metrics.requests import Requests
 from sempre.server.scope import Scope
 
-__all__ = ["CONTENT_TYPE", "ApiProcess", "Page"]
+__all__ = ["CONTENT_TYPE", "ApiProcess", "Loops", "Page"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

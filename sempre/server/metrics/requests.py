@@ -62,7 +62,7 @@ def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
 
 
 class MetricsMiddleware:
-    """The outermost layer: what inner ones refuse is counted too."""
+    """Outside of what may refuse a request, so that refusals are counted too; inside of the wait for a schema."""
 
     def __init__(self, app: ASGIApp, *, requests: Requests) -> None:
         self.app = app

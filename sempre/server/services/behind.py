@@ -4,12 +4,15 @@ from typing import Any, TypeAlias
 
 from sempre.db.pool import Executor
 
-__all__ = ["MOST_COUNTED", "Behind", "actions_due", "events_behind"]
+__all__ = ["MOST_COUNTED", "OVERDUE_SECONDS", "Behind", "actions_due", "events_behind"]
 
 MOST_COUNTED = 10_000  # there may be more
 
 # ``events`` or ``actions`` (a number), and ``oldest_seconds``: how long the first of them has been waiting, or None.
 Behind: TypeAlias = dict[str, Any]
+
+# Of a row of ``service``, as SQL. A round that somebody died in is overdue since its lease ran out.
+OVERDUE_SECONDS = "greatest(extract(epoch FROM now() - coalesce(lease_until, next_run)), 0)::float8"
 
 # The slowest shard counts.
 _EVENTS = """

@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from sempre.server.metrics.page import CONTENT_TYPE
+from sempre.server.metrics.page import CONTENT_TYPE, Loops
 from sempre.server.responses import dumps
 from sempre.server.settings import Settings
 
@@ -29,14 +29,6 @@ Problem: TypeAlias = Callable[[], Awaitable[str | None]]
 """Why the process does not work; ``None`` while it does."""
 
 Metrics: TypeAlias = Callable[[], Awaitable[bytes]]
-
-
-class Loops(Protocol):
-    """What is asked: the supervisor."""
-
-    def ages(self) -> dict[str, float]: ...
-
-    def late(self) -> dict[str, float]: ...
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ from typing import Any
 
 from sempre.db.pool import Executor, Record
 from sempre.server.coordination.replicas import HERE_SECONDS
-from sempre.server.services.behind import Behind, events_behind
+from sempre.server.services.behind import OVERDUE_SECONDS, Behind, events_behind
 from sempre.server.services.registry import SERVICES
 from sempre.server.services.service import Service
 from sempre.server.settings import Settings
@@ -13,11 +13,10 @@ __all__ = ["list_services"]
 
 _LAST_RUN = ("owner", "started", "completed", "seconds", "error")
 
-# A round that somebody died in is overdue since its lease ran out.
-_TURNS = """
+_TURNS = f"""
 SELECT name, started, completed, seconds, error, lease_until > now() IS TRUE AS running,
        split_part(owner, ':', 1) || ':' || split_part(owner, ':', 2) AS owner,
-       greatest(extract(epoch FROM now() - coalesce(lease_until, next_run)), 0)::float8 AS overdue
+       {OVERDUE_SECONDS} AS overdue
 FROM service WHERE started IS NOT NULL
 """
 

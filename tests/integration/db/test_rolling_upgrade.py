@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import subprocess
-import tarfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,9 +16,8 @@ import pytest
 from tests.support.database import Database, Postgres
 from tests.support.events import task_run_event
 from tests.support.net import LOOPBACK
-from tests.support.prefect_env import ROOT
 from tests.support.proxy import RoundRobinProxy
-from tests.support.releases import PREVIOUS
+from tests.support.releases import previous_release, revision
 from tests.support.scopes import until
 from tests.support.servers import SempreServer, ServicesProcess, run_sempre
 
@@ -32,14 +28,9 @@ Json = dict[str, Any]
 @pytest.fixture(scope="module")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment in which `sempre` is the previous release's."""
-    archived = subprocess.run(
-        ["git", "archive", PREVIOUS, "sempre"], cwd=ROOT, capture_output=True, check=False, timeout=60
-    )
-    if archived.returncode:
-        pytest.skip(f"the previous release, commit {PREVIOUS}, is not in this checkout's history")
-    there = tmp_path_factory.mktemp("previous")
-    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
-        archive.extractall(there, filter="data")
+    if not revision():
+        pytest.skip("the previous release is not in this checkout's history")
+    there = previous_release(tmp_path_factory.mktemp("previous"))
     return {"PYTHONPATH": str(there), "SEMPRE_SERVER_DATABASE_MIGRATE_ON_START": "false"}
 
 
