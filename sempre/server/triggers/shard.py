@@ -18,6 +18,7 @@ from sempre.core.triggers.model import Automation, Bucket, CompositeTrigger, Eve
 from sempre.core.triggers.ordering import Order, in_causal_order
 from sempre.db.pool import Executor, Record
 from sempre.server.events.consumer import Consumer, Work
+from sempre.server.heartbeats.presence import present
 from sempre.server.ids import new_id
 from sempre.server.scope import Scope
 from sempre.server.triggers import counters, metrics, waiting
@@ -249,18 +250,28 @@ class Shard:
         self.view = self.known.view(self.number)
         memory = Memory.read(self.consumer.state)
         now = datetime.now(UTC)
-        buffer = timedelta(seconds=self.scope.settings.events.expired_bucket_buffer_seconds)
-        before = memory.clock.as_of(now) - buffer
         if memory.waiting:
             return await self._late_followers(memory, now)
+        before = memory.clock.as_of(now) - timedelta(seconds=self.scope.settings.events.expired_bucket_buffer_seconds)
         if not await counters.is_anything_left_over(self.scope.db, self.number, before):
             return Work()
+        over = await self._over(before, now)
 
         async def write(tx: Executor) -> None:
-            await counters.sweep(tx, self.number, before, _SWEPT_AT_ONCE)
+            if over is not None:
+                await counters.sweep(tx, self.number, over, _SWEPT_AT_ONCE)
             await counters.sweep_forgotten(tx, self.number, _SWEPT_AT_ONCE)
 
         return Work(write)
+
+    async def _over(self, before: datetime, now: datetime) -> datetime | None:
+        """Up to when buckets have ended for good. Not later than ``before``, and ``None`` unless somebody has taken
+        events in ever since: what could not be sent during an outage may still come, and is counted as without it."""
+        heard = await present(self.scope.db)
+        if heard is None:
+            return before
+        over = min(before, heard.until - (now - before))
+        return over if heard.since <= over else None
 
     async def _late_followers(self, memory: Memory, now: datetime) -> Work:
         """Those whose leader never came are looked at as they are; those the log has lost are waited for no more."""

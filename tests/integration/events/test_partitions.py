@@ -17,12 +17,11 @@ from tests.support.database import Database
 from tests.support.events import an_event
 from tests.support.scopes import open_scope
 
-NOW = datetime.now(UTC)
-TODAY = NOW.date()
+TODAY = datetime.now(UTC).date()
 
 
 async def add(scope: Scope, name: str, age: timedelta = timedelta(0)) -> str:
-    event = an_event(name, occurred=(NOW - age).isoformat())
+    event = an_event(name, occurred=(datetime.now(UTC) - age).isoformat())
     encoded = encode(Event.model_validate(event), DEFAULT_WORKSPACE, 10_000)
     assert encoded is not None
     await append(scope.db, [encoded])

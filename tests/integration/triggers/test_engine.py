@@ -304,3 +304,36 @@ async def test_what_automations_did_is_forgotten_with_the_events(scope: Scope) -
     assert left == {owing, _young}
     rows = await scope.db.fetch("SELECT DISTINCT firing_id FROM automation_action")
     assert {row["firing_id"] for row in rows} == left
+
+
+async def test_no_count_is_swept_for_what_nobody_could_send(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that ended a minute ago is swept, unless nobody took events in meanwhile: they may be on their way."""
+    monkeypatch.setattr(shards, "datetime", _Time)
+    _Time.at = datetime.now(UTC)
+    say = """
+    INSERT INTO presence (kind, since, seen) VALUES ('events', $1, $2)
+    ON CONFLICT (kind) DO UPDATE SET since = excluded.since, seen = excluded.seen
+    """
+    engine = Engine(scope)
+    await engine.drain()
+    id = await automate(scope, {**_ANY, "threshold": 2})
+    began = _Time.at
+
+    async def happens(after: float, heard_since: float, heard_until: float) -> int:
+        """An event, and whether anything is counted still at ``after``. All in seconds since the beginning."""
+        _Time.at = began
+        await send(scope, an_event("it.happened"))
+        await engine.drain()
+        _Time.at = began + timedelta(seconds=after)
+        await scope.db.execute(say, *(began + timedelta(seconds=at) for at in (heard_since, heard_until)))
+        await engine.look()
+        return int(await scope.db.fetchval("SELECT count(*) FROM automation_bucket"))
+
+    assert await happens(70, heard_since=-100, heard_until=30) == 1, "nobody has been there for 40 seconds"
+    assert await happens(70, heard_since=65, heard_until=70) == 0, "the second event has come all the same"
+    assert len(await firings(scope, id)) == 1
+    assert await happens(70, heard_since=65, heard_until=70) == 1, "somebody is there, but not for long"
+    assert await happens(0, heard_since=65, heard_until=70) == 0
+    assert len(await firings(scope, id)) == 2
+    assert await happens(70, heard_since=-100, heard_until=69) == 0, "a minute in which nothing came"
+    assert len(await firings(scope, id)) == 2
