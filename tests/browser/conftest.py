@@ -93,8 +93,10 @@ def visit(request: pytest.FixtureRequest, tabs: dict[str, Visit]) -> Iterator[Vi
     failed = request.session.testsfailed
     yield tab
     _keep_calls(request.node.name, tab)
-    # The older UI's charts stumble when they are left inside the application while they are drawn: it starts anew.
-    tab.fresh = tab.fresh and tab.version == "v2" and request.session.testsfailed == failed
+    # Charts of the older UI, and graphs of runs in both, stumble when they are left inside the application while they
+    # are being drawn: it starts anew.
+    drawn = tab.version != "v2" or "/runs/flow-run/" in tab.page.url
+    tab.fresh = tab.fresh and not drawn and request.session.testsfailed == failed
     tab.done()
 
 
