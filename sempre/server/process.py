@@ -214,14 +214,19 @@ def serve_services(settings: Settings, started: Callable[[], None] | None = None
         factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
     except ModuleNotFoundError:
         factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_services(settings, started))
+    deadlines: list[threading.Timer] = []
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(_services(settings, started, deadlines))
+    finally:
+        for deadline in deadlines:  # what was left when the loop closed has ended, too
+            deadline.cancel()
 
 
-async def _services(settings: Settings, started: Callable[[], None] | None) -> int:
+async def _services(settings: Settings, started: Callable[[], None] | None, deadlines: list[threading.Timer]) -> int:
+    """``deadlines``: takes the timers that hold this process to its end once it was asked to stop."""
     supervisor: Any = importlib.import_module("sempre.server.services.supervisor")
     running: asyncio.Task[None] = asyncio.ensure_future(supervisor.run_services(settings))
-    deadlines: list[threading.Timer] = []
 
     def signalled() -> None:
         if deadlines:
@@ -229,14 +234,10 @@ async def _services(settings: Settings, started: Callable[[], None] | None) -> i
         deadlines.append(end_within(settings.services.drain_seconds + LAST_SECONDS, "it was asked to stop"))
         running.cancel()
 
-    try:
-        with handling_signals(signalled):
-            if started:
-                started()
-            await asyncio.wait({running})
-    finally:
-        for deadline in deadlines:
-            deadline.cancel()
+    with handling_signals(signalled):
+        if started:
+            started()
+        await asyncio.wait({running})
     if running.cancelled() or (deadlines and running.exception() is None):
         return 0
     if failure := running.exception():

@@ -118,8 +118,10 @@ def api_member(workdir: Path, name: str, env: Mapping[str, str]) -> Member:
 
 
 def services_member(workdir: Path, name: str, env: Mapping[str, str]) -> Member:
-    """`sempre server services start`."""
-    return Member(name, "services", _sempre(workdir, "server", "services", "start"), dict(env))
+    """`sempre server services start`, asked for its readiness at a port of its own."""
+    port = free_port()
+    environment = {**env, "SEMPRE_SERVER_SERVICES_HEALTH_PORT": str(port)}
+    return Member(name, "services", _sempre(workdir, "server", "services", "start"), environment, port)
 
 
 def _sempre(workdir: Path, *command: str) -> Callable[[Member], ManagedProcess]:

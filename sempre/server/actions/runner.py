@@ -38,6 +38,8 @@ _PAUSES = (1.0, 5.0, 20.0)
 _MOST_CLAIMS = 20
 # An action begins when the one before it of the same firing has ended, or has taken this long.
 _PATIENCE_SECONDS = 5.0
+# For actions that were cut to be let go of.
+_CUT_SECONDS = 4.0
 # Between two attempts to write down how an action ended, while the database is away.
 _AWAY_SECONDS = 0.5
 
@@ -79,13 +81,14 @@ class Runner:
         return claimed
 
     async def stop(self, patience: float) -> None:
-        """Let what is running end within ``patience`` seconds; cut the rest and let go of it."""
+        """Let what is running end within ``patience`` seconds; cut the rest and let go of it. What cannot be let go of,
+        because nothing answers, is somebody else's when its claim runs out."""
         if self._running:
             await asyncio.wait([*self._running], timeout=patience)
         for task in self._running:
             task.cancel()
-        while self._running:
-            await asyncio.wait([*self._running])
+        if self._running:
+            await asyncio.wait([*self._running], timeout=_CUT_SECONDS)
 
     def _free(self) -> tuple[int, int]:
         outside = sum(self._running.values())

@@ -21,8 +21,8 @@ async def run(scope: Scope) -> None:
     await runner.run_for(scope.settings.services.triggers.loop_seconds)
 
 
-async def stop(scope: Scope) -> None:
-    """Let what is running end, for as long as the drain setting allows; let go of the rest."""
+async def stop(scope: Scope, seconds: float) -> None:
+    """Let what is running end within ``seconds``; let go of the rest."""
     runner = _runners.pop(scope.db, None)
     if runner is not None:
-        await runner.stop(scope.settings.services.drain_seconds)
+        await runner.stop(seconds)

@@ -19,6 +19,8 @@ log = logging.getLogger("sempre.services")
 
 RENEW_SECONDS = 2.0
 _AGAIN_SECONDS = 10.0  # at most, until a round that the database's absence ended is repeated
+_CUT_SECONDS = 2.0  # for a round that was cancelled to end
+_RELEASE_SECONDS = 2.0  # to give turns back; not given back they run out
 _LONGEST_ERROR = 2000
 
 
@@ -64,10 +66,11 @@ class Rounds:
         cut = dict(self._running)
         for task, _ in cut.values():
             task.cancel()
-        await asyncio.gather(*(task for task, _ in cut.values()), return_exceptions=True)
         if cut:
-            with contextlib.suppress(DatabaseUnavailable):
-                await self._turns.release([begun.turn for _, begun in cut.values()])
+            await asyncio.wait([task for task, _ in cut.values()], timeout=_CUT_SECONDS)
+            with contextlib.suppress(DatabaseUnavailable, TimeoutError):
+                async with asyncio.timeout(_RELEASE_SECONDS):
+                    await self._turns.release([begun.turn for _, begun in cut.values()])
 
     async def _run(self, begun: _Round) -> None:
         try:

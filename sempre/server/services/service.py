@@ -17,8 +17,8 @@ class Service:
 
     It is called every ``interval`` seconds by whichever replica takes the turn; one that is ``continuous`` shares its
     work out by itself, and every replica calls it again as soon as it returns, which must be within seconds.
-    ``stop`` ends what its rounds left running. ``consumer``: it reads the event log by that cursor; ``behind`` counts
-    what else it may have to do.
+    ``stop`` ends what its rounds left running, within so many seconds. ``consumer``: it reads the event log by that
+    cursor; ``behind`` counts what else it may have to do.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Service:
     enabled: Callable[[Settings], bool]
     interval: Callable[[Settings], float]
     run: Callable[[Scope], Awaitable[None]]
-    stop: Callable[[Scope], Awaitable[None]] | None = None
+    stop: Callable[[Scope, float], Awaitable[None]] | None = None
     continuous: bool = False
     longest_round: float = 300.0  # seconds after which a round is cut off, as it hangs
     consumer: str | None = None

@@ -40,6 +40,8 @@ log = logging.getLogger("sempre.services")
 _AWAY_SECONDS = 1.0  # between two looks at a database that is away
 _SHORTEST_SECONDS = 0.02  # between two starts of a continuous service that has nothing to do
 _TAKEN_SECONDS = 2.0  # for turns to arrive that are being taken when the services are to stop
+_CUT_SECONDS = 3.0  # for what was cancelled to end
+_LEAVE_SECONDS = 1.0  # to say that this process is gone; whoever looks finds out anyhow
 _MOST_DEATHS = 6
 _RESTART_SECONDS = 1.0  # times the deaths so far, before a loop is run again
 _HEALTHY_SECONDS = 300.0  # a loop that lived this long starts counting anew
@@ -91,18 +93,21 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Begin nothing more; let rounds in flight end, for as long as the drain setting allows; cut the rest and give
-        its turns back."""
+        its turns back. All of it takes at most that and ``LAST_SECONDS`` of the process, whatever does not answer."""
+        began = time.monotonic()
         self._stopping = True
         self._periodic.end()
         if self._taking is not None:
             await asyncio.wait({self._taking}, timeout=_TAKEN_SECONDS)
         await _ended(self._looking)  # nothing is lost: what it did is committed with its cursor, or not at all
-        drained = self._periodic.rounds.drain(self._scope.settings.services.drain_seconds)
-        leaving = [service.stop(self._scope) for service in self._services if service.stop]
+        left = max(0.0, began + self._scope.settings.services.drain_seconds - time.monotonic())
+        drained = self._periodic.rounds.drain(left)
+        leaving = [service.stop(self._scope, left) for service in self._services if service.stop]
         await asyncio.gather(drained, *leaving, return_exceptions=True)
         await _ended(self._renewing)
-        with contextlib.suppress(DatabaseUnavailable):
-            await self._replica.leave()
+        with contextlib.suppress(DatabaseUnavailable, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._replica.leave()
 
     def ages(self) -> dict[str, float]:
         """Seconds since each service completed a round here, or another replica was found to see to it."""
@@ -153,9 +158,13 @@ def _turns(scope: Scope) -> Coordination:
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel them and see them end; who does not, on a connection that hangs, is left to the end of the process."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        _, left = await asyncio.wait(tasks, timeout=_CUT_SECONDS)
+        for task in left:
+            log.warning("%s does not end", task.get_name())
 
 
 def _end_process(failure: ServiceFailed) -> None:
