@@ -43,6 +43,7 @@ WHERE f.automation_id = $1 AND a.status = 'done' AND f.fired_at > clock_timestam
 """
 
 
+_OF_THE_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)  # a connection that dies
 Act = Callable[[Client], Coroutine[Any, Any, None]]
 
 
@@ -241,7 +242,7 @@ class Probes:
         """Reads the database: a probe that asked the API would measure the API."""
         completed: dict[str, float] = {}
         while not self._stopping.is_set():
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(OSError, *_OF_THE_DRIVER):
                 connection = await asyncpg.connect(self.stage.database.url, timeout=_TIMEOUT, command_timeout=_TIMEOUT)
                 try:
                     while not self._stopping.is_set():
