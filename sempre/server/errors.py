@@ -11,6 +11,7 @@ import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from sempre.db.errors import DatabaseUnavailable
@@ -184,6 +185,12 @@ async def _database_error(request: Request, error: Exception) -> Response:
     return unavailable(request.app.state)
 
 
+async def _gone(request: Request, error: Exception) -> Response:
+    """The client went away before its body had come: nothing was done, and nobody is there to be told."""
+    log.debug("%s %s was broken off by its client", request.method, request.url.path)
+    return Response(status_code=499)  # what balancers write into their logs of such requests
+
+
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
     return JSON({"exception_message": "Internal Server Error"}, 500)
@@ -195,6 +202,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(DatabaseUnavailable, _database_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(asyncpg.IntegrityConstraintViolationError, _integrity_error)
     app.add_exception_handler(asyncpg.DataError, _data_error)
     app.add_exception_handler(asyncpg.ProgramLimitExceededError, _too_long)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from weakref import WeakKeyDictionary
 
-from sempre.db.errors import DatabaseUnavailable
+from sempre.db.errors import DatabaseUnavailable, is_transient
 from sempre.db.pool import Database
 
 __all__ = ["is_reachable"]
@@ -29,7 +29,7 @@ async def _ask(db: Database) -> bool:
             await db.fetchval("SELECT 1")
             return True
     # Perhaps it is only that every connection is in use: a busy server is no reason to send its clients to the others.
-    with contextlib.suppress(DatabaseUnavailable, TimeoutError):
+    try:
         async with asyncio.timeout(_DIRECT_SECONDS):
             connection = await db.connect()
             try:
@@ -37,4 +37,7 @@ async def _ask(db: Database) -> bool:
                 return True
             finally:
                 connection.terminate()
-    return False
+    except Exception as error:  # the driver's own errors: a pooler takes connections though nobody is behind it
+        if not isinstance(error, DatabaseUnavailable) and not is_transient(error):
+            raise
+        return False

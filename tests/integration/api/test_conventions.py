@@ -14,7 +14,7 @@ from sempre.schemas import lists as list_calls
 from tests.integration.api.operations import JsonObject
 from tests.integration.api.world import World
 from tests.support.database import Database
-from tests.support.rooms import open_rooms
+from tests.support.rooms import Rooms, open_rooms
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -390,3 +390,25 @@ async def test_paging_through_ties_meets_everything_once(world: World, room: str
             paged.extend(row["id"] for row in page)
         assert paged == whole, sort
         assert len(set(paged)) == len(paged) > 3
+
+
+async def test_a_client_that_goes_away_with_its_body_half_sent_is_no_error(
+    rooms: Rooms, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = [{"type": "http.request", "body": b'{"name": ', "more_body": True}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/api/flows/", "raw_path": b"/api/flows/",
+        "query_string": b"", "scheme": "http", "server": ("sempre.test", 80), "client": ("127.0.0.1", 1),
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"100")],
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0) if len(messages) > 1 else messages[0]
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await rooms.app(scope, receive, send)
+    assert sent[0]["status"] == 499
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []

@@ -14,6 +14,7 @@ import pytest
 from sempre.db import migrate
 from sempre.db.errors import DatabaseUnavailable
 from sempre.db.pool import Database as Pool
+from sempre.server.admin.reachable import is_reachable
 from sempre.server.app import create_app
 from sempre.server.events import stream
 from sempre.server.feed.doorbell import Doorbell
@@ -141,3 +142,25 @@ def test_what_a_migration_would_execute() -> None:
     back = migrate.sql_of(migrate.head(), "-1", back=True)
     assert f"SET version_num='{versions[-2]}'" in back
     assert migrate.sql_of(migrate.head(), "head").strip() == ""
+
+
+class _Hollow(Pool):
+    """A pooler that takes connections while there is no database behind it."""
+
+    async def fetchval(self, *_: object, **__: object) -> object:
+        raise DatabaseUnavailable("connection was closed in the middle of operation")
+
+
+async def test_a_pooler_with_nobody_behind_it_is_no_defect(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readiness asks over a connection of its own, where errors are the driver's."""
+
+    async def dies(*_: object, **__: object) -> object:
+        raise asyncpg.ConnectionDoesNotExistError("server conn crashed?")
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchval", dies)
+    db = _Hollow(database.url, size=1)
+    await db.open()
+    try:
+        assert await is_reachable(db) is False
+    finally:
+        await db.close()
