@@ -79,20 +79,22 @@ class Client:
         """Until a success or an `expected` status. Raises GaveUp, Wrong."""
         began, bad = time.monotonic(), Counter[str]()
         facts = {"path": f"{method} {_ID.sub('*', path)}", "bad": bad}
-        for attempt in range(TRIES):
+        attempt = 0
+        while attempt < TRIES:
             pause = 2.0 ** (attempt + 1) * self.draw.uniform(0.824, 1.2)
+            attempt += 1
             await self.awake.wait()
             try:
                 answer = await self.http.request(method, path, json=body)
             except httpx.TransportError as error:
                 bad[type(error).__name__] += 1
             else:
-                if answer.is_success and attempt == 0 and self._loses(path):
+                if answer.is_success and attempt == 1 and self._loses(path):
                     bad["lost"] += 1
                     continue
                 if answer.is_success or answer.status_code in expected:
                     seconds = round(time.monotonic() - began, 4)
-                    self.calls.write("call", seconds=seconds, attempts=attempt + 1, **facts)
+                    self.calls.write("call", seconds=seconds, attempts=bad.total() + 1, **facts)
                     return answer
                 bad[str(answer.status_code)] += 1
                 if answer.status_code not in RETRIED:
@@ -100,7 +102,9 @@ class Client:
                     raise Wrong(answer.status_code, answer.text[:300])
                 if "Retry-After" in answer.headers:
                     pause = float(answer.headers["Retry-After"]) * self.draw.uniform(1.0, 1.2)
-            if attempt + 1 < TRIES:
+                if answer.headers.get("Prefect-Maintenance") == "true":
+                    attempt -= 1  # as long as a server says so, clients wait without limit
+            if attempt < TRIES:
                 await asyncio.sleep(pause)
         self.calls.write("gave_up", seconds=round(time.monotonic() - began, 3), **facts)
         raise GaveUp(f"{facts['path']}: {dict(bad)}")
