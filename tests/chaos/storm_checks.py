@@ -12,7 +12,8 @@ from tests.chaos.ledger import Entries, Entry
 from tests.chaos.loads.shape import CLAIM_SECONDS, DEAD_WORKER_SECONDS, LEASE_SECONDS, TAKEN
 from tests.support.trigger_oracle import Oracle
 
-_COMING_UP_SECONDS = 5.0  # until a server that was started again accepts, and the balancer knows
+_COMING_UP_SECONDS = 5.0  # until a server that was started again accepts, and the balancer knows; it may take longer
+_ON_ITS_WAY_SECONDS = 1.0  # what is heard while silence is being judged comes too late
 
 Rows = list[dict[str, Any]]
 
@@ -135,7 +136,8 @@ def taken_back_early(entries: Entries, states: Rows) -> Rows:
     for row in states:
         taken_back = row["run"] == before["run"] and before["type"] == "PENDING" and row["type"] == "SCHEDULED"
         if taken_back and row["id"] not in said and before["id"] in claimed:
-            heard = max([before["at"], *(at for at in beats[claimed[before["id"]]] if at <= row["at"])])
+            in_time = row["at"] - _ON_ITS_WAY_SECONDS
+            heard = max([before["at"], *(at for at in beats[claimed[before["id"]]] if at <= in_time)])
             living = row["at"] - heard < DEAD_WORKER_SECONDS - _CLOCK_SLACK
             if living and row["at"] - before["at"] < CLAIM_SECONDS - _CLOCK_SLACK:
                 offences.append({"run": row["run"], "process": claimed[before["id"]], "heard": heard, "at": row["at"]})
@@ -314,7 +316,7 @@ def too_many_leases(entries: Entries) -> Rows:
 def refusals(entries: Entries) -> tuple[Rows, int]:
     """Websockets that were refused, and how many were while no API server was up to accept any."""
     nobody = [
-        (line["struck"], line["lifted"] + _COMING_UP_SECONDS)
+        (line["struck"], line["lifted"] + max(_COMING_UP_SECONDS, line["recovery"]["writes"] + 1))
         for line in entries.of_kind("strike")
         if line["fault"] == "api: kill -9 of all"
     ]
