@@ -42,10 +42,9 @@ async def test_a_flow_run_from_its_creation_to_its_end(client: Client) -> None:
     assert (run.parameters, run.tags, run.idempotency_key is not None) == ({"n": 1, "when": 5.0}, ["t"], True)
     await client.update_flow_run(run.id, name="renamed", infrastructure_pid="12")
     await client.update_flow_run_labels(run.id, {"team": "data", "n": 3})
+    assert (await client.set_flow_run_state(run.id, {"type": "PENDING"})).status == "ABORT"
     assert (await client.set_flow_run_state(run.id, RUNNING)).status == "ACCEPT"
     assert (await client.set_flow_run_state(run.id, COMPLETED)).status == "ACCEPT"
-    refused = await client.set_flow_run_state(run.id, {"type": "RUNNING"})
-    assert refused.status == "ABORT"
     found = await client.read_flow_run(run.id)
     assert (found.name, found.infrastructure_pid, found.labels["team"]) == ("renamed", "12", "data")
     assert [state.type for state in await client.read_flow_run_states(run.id)] == ["PENDING", "RUNNING", "COMPLETED"]
@@ -65,7 +64,8 @@ async def test_a_flow_run_from_its_creation_to_its_end(client: Client) -> None:
 async def test_inputs_and_resuming(client: Client) -> None:
     run = await client.create_flow_run(await client.create_flow_from_name(a_name()), state={"type": "PENDING"})
     await client.set_flow_run_state(run.id, RUNNING)
-    paused = {"type": "PAUSED", "state_details": {"pause_reschedule": True}}
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    paused = {"type": "PAUSED", "state_details": {"pause_timeout": until, "pause_key": "k"}}
     assert (await client.set_flow_run_state(run.id, paused)).status == "ACCEPT"
     await client.create_flow_run_input(run.id, "key-1", '{"a": 1}')
     await client.create_flow_run_input(run.id, "key-2", '"text"', sender="me")
@@ -80,6 +80,7 @@ async def test_inputs_and_resuming(client: Client) -> None:
 
 async def test_task_runs(client: Client) -> None:
     run = await client.create_flow_run(await client.create_flow_from_name(a_name()), state={"type": "PENDING"})
+    await client.set_flow_run_state(run.id, RUNNING)
     task_run = await client.create_task_run("t", run.id, "0", state={"type": "PENDING"}, extra_tags=["x"])
     assert (await client.create_task_run("t", run.id, "0")).id == task_run.id
     assert (await client.set_task_run_state(task_run.id, RUNNING)).status == "ACCEPT"

@@ -24,6 +24,11 @@ from tests.support.relay import Relay
 from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
+TEMPLATE = {
+    "job_configuration": {"command": "{{ command }}"},
+    "variables": {"type": "object", "properties": {"command": {"type": "string"}}},
+}
+
 
 @pytest.fixture(scope="module")
 def server(database: Database, workdir: Path) -> Iterator[SempreServer]:
@@ -142,7 +147,7 @@ async def test_the_worker_channel(client: Client, relay: Relay, settings: Client
     pools: list[WorkPoolResponse] = []
     hello = Hello(
         work_pool_name=pool, worker_name="w", worker_type="process", heartbeat_seconds=1.0,
-        create_pool_if_not_found=True, default_base_job_template={"job_configuration": {}, "variables": {}},
+        create_pool_if_not_found=True, default_base_job_template=TEMPLATE,
     )  # fmt: skip
     channel = WorkerChannel(hello=hello, on_pool=pools.append, on_work=work.set, settings=settings)
     running = backstage.spawn(channel.run())
