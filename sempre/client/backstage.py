@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
+import concurrent.futures.thread
 import contextlib
 import os
 import threading
@@ -149,5 +149,9 @@ def _forget() -> None:
 
 
 atexit.register(close)
+# By then no executor works any more, and looking up a host's name needs one: the first flush comes before that, the
+# other is for what threads ship that outlast the main one.
+if hasattr(threading, "_register_atexit"):
+    threading._register_atexit(close)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

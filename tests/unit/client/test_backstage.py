@@ -99,6 +99,18 @@ backstage.close(0.2)
     assert python(code) == "flushed\n"
 
 
+def test_the_last_flush_can_still_look_up_a_host() -> None:
+    code = """
+import asyncio
+from sempre.client import backstage
+async def flush(seconds):
+    found = await asyncio.get_running_loop().getaddrinfo("localhost", 1)
+    print("found" if found else "nothing", flush=True)
+backstage.at_exit(flush)
+"""
+    assert python(code) == "found\n"
+
+
 def test_light_imports() -> None:
     heavy = ("pydantic", "httpx", "websockets", "orjson", "sempre.client", "sempre.server")
     code = f"""
