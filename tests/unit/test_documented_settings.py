@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sempre.server.settings import Settings, describe
+from sempre.settings import client
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -17,7 +18,7 @@ _NOT_SETTINGS = re.compile("SEMPRE_TEST_|SEMPRE_BENCH")  # of the tests and benc
 
 
 def _known() -> set[str]:
-    return {name for info in describe() for name in (info.name, *info.aliases)}
+    return {name for info in (*describe(), *client.describe()) for name in (info.name, *info.aliases)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
