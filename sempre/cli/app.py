@@ -32,7 +32,6 @@ _GROUPS = {
     "automation": ("sempre.cli.automation:app", "Create and steer automations."),
     "event": ("sempre.cli.event:app", "Watch events as they happen, emit some."),
     "api": ("sempre.cli.api:app", "Call the API directly."),
-    "transfer": ("sempre.cli.transfer:app", "Copy everything that was set up from one server to another."),
     "dashboard": ("sempre.cli.dashboard:app", "Open the web UI."),
     "profile": ("sempre.cli.profile:app", "Keep settings for several servers and switch between them."),
     "config": ("sempre.cli.config:app", "Look at settings and change those of a profile."),

@@ -90,4 +90,6 @@ def delete(tag: _Tag, yes: Yes = False, output: Output = None) -> None:
     found = find(api, TAG_LIMIT, tag)
     confirm_on_terminal(f"Delete the limit of the tag {tag!r}?", yes=yes)
     api.delete(f"/concurrency_limits/tag/{seg(tag)}")
-    report(as_json, {"deleted": [{"id": found["id"], "tag": tag}]}, f"Any number of tasks with the tag {tag!r} may run.")
+    report(
+        as_json, {"deleted": [{"id": found["id"], "tag": tag}]}, f"Any number of tasks with the tag {tag!r} may run."
+    )

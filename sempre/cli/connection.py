@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sempre.cli.ending import at_end
 from sempre.cli.rest import PATIENCE_SECONDS, Api, Target, basic
+from sempre.core.retrying import RetryRules
 
 if TYPE_CHECKING:
     from sempre.settings.client import ClientSettings
@@ -47,7 +50,7 @@ def _only_profile(profile: str) -> dict[str, str]:
 
 def target_of(settings: ClientSettings, patience: float = PATIENCE_SECONDS) -> Target:
     """Address, credentials and certificates, as the settings have them."""
-    url = settings.api.url or _local_api()
+    url = settings.api.url or _started_for_scripts(settings.home) or _local_api()
     headers = {name: value for name, value in settings.client.custom_headers.items() if name.lower() != "user-agent"}
     if settings.api.auth_string:
         headers["Authorization"] = basic(settings.api.auth_string)
@@ -57,9 +60,12 @@ def target_of(settings: ClientSettings, patience: float = PATIENCE_SECONDS) -> T
         url=url,
         headers=headers,
         timeout=settings.api.request_timeout_seconds,
-        patience=patience,
+        rules=RetryRules(
+            patience=patience,
+            extra_codes=frozenset(settings.client.retry_extra_codes),
+            heed_maintenance=False,
+        ),
         tls=tls_of(settings) if url.startswith("https:") else None,
-        wait_on=Target.wait_on | frozenset(settings.client.retry_extra_codes),
         token=settings.api.auth_string or settings.api.key,
     )
 
@@ -70,6 +76,16 @@ def tls_of(settings: ClientSettings) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _started_for_scripts(home: Path) -> str | None:
+    """The local server that a script without a configured API has started, if it runs still."""
+    try:
+        note = json.loads((home / "local-server.json").read_text())
+        os.kill(note["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return str(note["url"])
 
 
 @lru_cache(maxsize=1)

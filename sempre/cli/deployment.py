@@ -131,4 +131,8 @@ def apply(
     as_json = wants_json(output)
     outcomes = apply_files(open_api(), files)
     documents = [outcome.document for outcome in outcomes]
-    report(as_json, documents, "\n".join(f"{outcome.verb} {outcome.name} ({outcome.document['id']})" for outcome in outcomes))
+    report(
+        as_json,
+        documents,
+        "\n".join(f"{outcome.verb} {outcome.name} ({outcome.document['id']})" for outcome in outcomes),
+    )

@@ -53,7 +53,9 @@ def create(
     day_or: Annotated[
         bool,
         typer.Option(
-            "--day-or/--day-and", "--day_or", help="Whether day of month and day of week of a cron line are alternatives."
+            "--day-or/--day-and",
+            "--day_or",
+            help="Whether day of month and day of week of a cron line are alternatives.",
         ),
     ] = True,
     timezone: Annotated[str | None, typer.Option("--timezone", help="For instance Europe/Berlin.")] = None,

@@ -12,7 +12,11 @@ class CliError(Exception):
 
 
 class ApiAway(CliError):
-    """The API could not be reached, or asked to wait for longer than the command line does."""
+    """The API could not be reached, or asked to wait for longer than the command line does; then `status` says how."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ApiError(CliError):

@@ -35,7 +35,11 @@ GLOBAL_LIMIT = Kind(
     "global concurrency limit", "/v2/concurrency_limits", "", "sempre gcl ls", "/v2/concurrency_limits/{}"
 )
 TAG_LIMIT = Kind(
-    "concurrency limit of the tag", "/concurrency_limits", "", "sempre concurrency-limit ls", "/concurrency_limits/tag/{}"
+    "concurrency limit of the tag",
+    "/concurrency_limits",
+    "",
+    "sempre concurrency-limit ls",
+    "/concurrency_limits/tag/{}",
 )
 
 

@@ -12,7 +12,16 @@ from sempre.cli.find import FLOW_RUN, find, missing
 from sempre.cli.lists import Limit, any_of, names_by_id, read_list
 from sempre.cli.logs import Follow, Head, NumLogs, Reverse, Tail, show_logs
 from sempre.cli.moments import ago
-from sempre.cli.output import Output, Yes, confirm_on_terminal, print_sheet, print_table, report, wants_json
+from sempre.cli.output import (
+    Output,
+    Yes,
+    confirm_on_terminal,
+    open_in_browser,
+    print_sheet,
+    print_table,
+    report,
+    wants_json,
+)
 from sempre.cli.progress import each
 from sempre.cli.rest import Api, Json
 from sempre.cli.states import StateName, StateTypes, state_criteria, state_in_words
@@ -86,8 +95,8 @@ def inspect(
     found = find(api, FLOW_RUN, run)
     if web:
         url = f"{ui_url(client_settings(), api.url)}/runs/flow-run/{found['id']}"
-        typer.launch(url)
-        report(as_json, {"url": url}, f"Opened {url}")
+        open_in_browser(url)
+        report(as_json, {"url": url}, url)
         return
     report(as_json, found, lambda: print_sheet(found))
 
@@ -164,7 +173,9 @@ def _nothing() -> None:
 def _cancelled(run: Json) -> str:
     if run["state_type"] == "CANCELLED":
         return f"Cancelled flow run {run['name']!r} ({run['id']}); it had not begun."
-    return f"Flow run {run['name']!r} ({run['id']}) is asked to stop; follow it with `sempre flow-run watch {run['id']}`."
+    return (
+        f"Flow run {run['name']!r} ({run['id']}) is asked to stop; follow it with `sempre flow-run watch {run['id']}`."
+    )
 
 
 def _not_cancelled(run: Json, answer: Json) -> str:

@@ -86,9 +86,7 @@ def create(
     try:
         made = open_api().post("/v2/concurrency_limits/", {**body, "name": name, "limit": limit, "active": not disable})
     except AlreadyExists:
-        raise CliError(
-            f"Global concurrency limit {name!r} already exists; `sempre gcl update` changes it."
-        ) from None
+        raise CliError(f"Global concurrency limit {name!r} already exists; `sempre gcl update` changes it.") from None
     report(as_json, made, f"Created global concurrency limit {name!r} ({made['id']}).")
 
 
@@ -111,11 +109,11 @@ def update(
 
     Example: `sempre gcl update connections --limit 8`
     """
-    body = _given(
-        active=enable, limit=limit, active_slots=active_slots, slot_decay_per_second=slot_decay_per_second
-    )
+    body = _given(active=enable, limit=limit, active_slots=active_slots, slot_decay_per_second=slot_decay_per_second)
     if not body:
-        raise CliError("Nothing to change: give --enable, --disable, --limit, --active-slots or --slot-decay-per-second.")
+        raise CliError(
+            "Nothing to change: give --enable, --disable, --limit, --active-slots or --slot-decay-per-second."
+        )
     _change(name, body, f"Changed global concurrency limit {name!r}.", output)
 
 

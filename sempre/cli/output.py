@@ -112,6 +112,12 @@ def _cell(value: Any) -> str:
     return short if len(short) <= 100 else json.dumps(value, indent=2, default=_plain)
 
 
+def open_in_browser(url: str) -> None:
+    """Open a page for somebody who sits at a terminal; scripts only want the address."""
+    if sys.stdout.isatty():
+        typer.launch(url)
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Go on only with consent. Without `-y` and without a terminal to ask on, the command ends with 1."""
     if yes:

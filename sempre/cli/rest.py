@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -24,25 +25,23 @@ import typer
 
 from sempre import __version__
 from sempre.cli.errors import ApiAway, api_error
+from sempre.core.retrying import RETRIED, RetryRules, pause_before_retry
 
 Json = dict[str, Any]
 
 API_VERSION = "0.8.4"
 PATIENCE_SECONDS = 10.0
-_ASKS_TO_WAIT = frozenset({408, 429, 502, 503})
-_LONGEST_PAUSE = 2.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where an API is and how to get in; `patience` is how long a call is repeated while it is away."""
+    """Where an API is, how to get in, and how long a call is repeated while it is away."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
-    patience: float = PATIENCE_SECONDS
+    rules: RetryRules = RetryRules(patience=PATIENCE_SECONDS, heed_maintenance=False)
     tls: ssl.SSLContext | None = None
-    wait_on: frozenset[int] = _ASKS_TO_WAIT
     token: str | None = None
     """What a websocket says in its first message."""
 
@@ -127,24 +126,33 @@ class Api:
         return answer
 
     def _patiently(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
-        deadline = time.monotonic() + self.target.patience
+        began = time.monotonic()
         attempt = 0
         while True:
+            status, told = None, {}
             try:
                 answer = self._send(method, path, content, headers)
             except (OSError, http.client.HTTPException) as error:
-                problem, pause = _in_words(error), _backoff(attempt)
+                problem = _in_words(error)
             else:
-                if answer.status not in self.target.wait_on:
+                status, told = answer.status, {name.lower(): value for name, value in answer.headers.items()}
+                if status not in RETRIED and status not in self.target.rules.extra_codes:
                     return answer
-                problem, pause = f"it answers {answer.status}", _asked_pause(answer) or _backoff(attempt)
-            if time.monotonic() + pause > deadline:
-                raise ApiAway(_away(self.url, problem))
-            if not self._said_away and attempt > 0:
-                self._said_away = True
-                typer.echo(f"Waiting for the API at {self.url}: {problem}", err=True)
+                problem = f"it answers {status}"
+            pause = pause_before_retry(
+                self.target.rules, status=status, headers=told, attempt=attempt, elapsed=time.monotonic() - began,
+                draw=random.random(), now=datetime.now(UTC),  # noqa: S311
+            )  # fmt: skip
+            if pause is None:
+                raise ApiAway(_away(self.url, problem), status)
+            self._say_once(problem)
             time.sleep(pause)
             attempt += 1
+
+    def _say_once(self, problem: str) -> None:
+        if not self._said_away:
+            self._said_away = True
+            typer.echo(f"Waiting for the API at {self.url}: {problem}", err=True)
 
     def _send(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
         """One exchange. A kept connection that the other side has closed meanwhile is replaced, once."""
@@ -216,17 +224,6 @@ def _proxy_for(host: str, secure: bool) -> tuple[str, int | None] | None:
     return (parts.hostname, parts.port) if parts.hostname else None
 
 
-def _backoff(attempt: int) -> float:
-    return min(_LONGEST_PAUSE, 0.1 * 2.0**attempt) * random.uniform(0.8, 1.2)  # noqa: S311
-
-
-def _asked_pause(answer: Answer) -> float:
-    try:
-        return max(0.0, float(answer.headers.get("Retry-After", "")))
-    except ValueError:
-        return 0.0
-
-
 def _in_words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
@@ -243,4 +240,3 @@ def _away(url: str, problem: str) -> str:
 def basic(auth_string: str) -> str:
     """The Authorization header of `user:password`."""
     return "Basic " + base64.b64encode(auth_string.encode()).decode()
-

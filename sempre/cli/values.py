@@ -66,3 +66,11 @@ def write_document(path: Path, document: Any) -> None:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise CliError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def to_yaml(document: Any) -> str:
+    """YAML in the order of the document."""
+    import yaml
+
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return text

@@ -20,6 +20,7 @@ class OwnCli:
         self.env: dict[str, str] = {
             "SEMPRE_API_URL": api_url,
             "SEMPRE_HOME": str(home),
+            "SEMPRE_PROFILE": "",  # so that --profile lasts for one command
             "SEMPRE_CLIENT_PATIENCE_SECONDS": "0",
         }
 
