@@ -32,6 +32,7 @@ _GROUPS = {
     "automation": ("sempre.cli.automation:app", "Create and steer automations."),
     "event": ("sempre.cli.event:app", "Watch events as they happen, emit some."),
     "api": ("sempre.cli.api:app", "Call the API directly."),
+    "transfer": ("sempre.cli.transfer.command:app", "Copy what was set up on one server to another."),
     "dashboard": ("sempre.cli.dashboard:app", "Open the web UI."),
     "profile": ("sempre.cli.profile:app", "Keep settings for several servers and switch between them."),
     "config": ("sempre.cli.config:app", "Look at settings and change those of a profile."),
@@ -70,6 +71,11 @@ class LazyGroup(TyperGroup):
             fail(str(error))
         finally:
             end()
+
+
+def group_names() -> list[str]:
+    """The groups and commands at the root, as the root help lists them."""
+    return list(_GROUPS)
 
 
 def load_group(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sempre.cli.moments import parse_moment
 from sempre.cli.rest import Json
 
 _DEPLOYMENT = (
@@ -22,6 +23,8 @@ def pick(document: Json, fields: tuple[str, ...]) -> Json:
 def deployment_body(document: Json) -> Json:
     """The body that makes a deployment like this one; the flow is the caller's."""
     body: dict[str, Any] = pick(document, _DEPLOYMENT)
+    if not (body.get("parameter_openapi_schema") or {}).get("properties"):
+        body.pop("parameter_openapi_schema", None)  # servers write "no parameters" in several ways
     limit = document.get("global_concurrency_limit")
     if limit and "concurrency_limit" not in body:
         body["concurrency_limit"] = limit["limit"]
@@ -36,4 +39,19 @@ def differs(wanted: Any, there: Any) -> bool:
         return any(differs(value, there.get(name)) for name, value in wanted.items())
     if isinstance(wanted, list) and isinstance(there, list):
         return len(wanted) != len(there) or any(map(differs, wanted, there))
+    if isinstance(wanted, str) and isinstance(there, str) and wanted != there:
+        return not _same_moment(wanted, there)
     return bool(wanted != there and (wanted or there))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether neither has what the other lacks."""
+    return not differs(one, other) and not differs(other, one)
+
+
+def _same_moment(one: str, other: str) -> bool:
+    """Servers write one moment in several ways."""
+    try:
+        return parse_moment(one) == parse_moment(other)
+    except ValueError:
+        return False

@@ -14,13 +14,13 @@ R = TypeVar("R")
 AT_ONCE = 8
 
 
-def each(items: Sequence[T], work: Callable[[T], R], label: str) -> list[R]:
+def each(items: Sequence[T], work: Callable[[T], R], label: str, at_once: int | None = None) -> list[R]:
     """`work` on every item, at most eight at a time; results in the order of the items.
 
     The first error ends it: what has not begun by then is not begun.
     """
     results: dict[int, R] = {}
-    with bar(label, len(items)) as advance, ThreadPoolExecutor(AT_ONCE) as pool:
+    with bar(label, len(items)) as advance, ThreadPoolExecutor(at_once or AT_ONCE) as pool:
         futures = {pool.submit(work, item): index for index, item in enumerate(items)}
         try:
             for future in as_completed(futures):
