@@ -47,7 +47,9 @@ def _leaves(path: str, command: Any) -> Iterator[tuple[str, Any]]:
     if not commands:
         yield path, command
     for name, child in commands.items():
-        yield from _leaves(f"{path} {name}", child)
+        # A hidden group is a second name of one that is shown.
+        if not (child.hidden and hasattr(child, "commands")):
+            yield from _leaves(f"{path} {name}", child)
 
 
 def _command(path: str, command: Any, depth: int) -> Iterator[str]:

@@ -94,7 +94,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A control plane for Python workflows that never stops.\n\n"
     "Start with `sempre server start`, then point clients at the address it prints.\n\n"
-    "Examples: `sempre deployment run etl/nightly --watch`, `sempre flow-run ls -o json`, `sempre server status --wait`",
+    "Examples: `sempre deployment run etl/nightly --watch`, `sempre flow-run ls`, `sempre server status --wait`",
 )
 
 

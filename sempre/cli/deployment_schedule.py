@@ -203,5 +203,5 @@ def _schedule(deployment: Json, called: str, schedule: str) -> Json:
             found: Json = item
             return found
     raise CliError(
-        f"Deployment {called} has no schedule {schedule!r}. `sempre deployment schedule ls {called}` lists those it has."
+        f"Deployment {called} has no schedule {schedule!r}. `sempre deployment schedule ls {called}` lists them."
     )

@@ -66,20 +66,19 @@ def find(api: Api, kind: Kind, called: str) -> Json:
 
 def find_if_there(api: Api, kind: Kind, called: str) -> Json | None:
     """The same; None when there is none."""
-    by_id = is_id(called)
-    if by_id and kind.path != "/work_pools":
-        try:
-            document: Json = api.get(f"{kind.path}/{called}")
-            return document
-        except NotFound:
-            return None
+    if is_id(called) and kind is not WORK_POOL:  # pools are read by name alone
+        return _read(api, f"{kind.path}/{called}")
     if kind.by_name:
-        try:
-            document = api.get(kind.by_name.format(seg(called)))
-            return document
-        except NotFound:
-            return None
+        return _read(api, kind.by_name.format(seg(called)))
     return _only(kind, called, read_list(api, f"{kind.path}/filter", {kind.member: {"name": any_of(called)}}))
+
+
+def _read(api: Api, path: str) -> Json | None:
+    try:
+        found: Json = api.get(path)
+    except NotFound:
+        return None
+    return found
 
 
 def _only(kind: Kind, called: str, found: list[Json]) -> Json | None:

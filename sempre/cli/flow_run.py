@@ -203,8 +203,8 @@ def retry(run: _One, output: Output = None) -> None:
     found = find(api, FLOW_RUN, run)
     if found["state_type"] not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
         raise CliError(
-            f"Flow run {found['name']!r} ({found['id']}) is {state_in_words(found)} and cannot be retried before it has "
-            "ended. `sempre flow-run cancel` ends it."
+            f"Flow run {found['name']!r} ({found['id']}) is {state_in_words(found)} and cannot be retried before it "
+            "has ended. `sempre flow-run cancel` ends it."
         )
     if not found["deployment_id"]:
         raise CliError(

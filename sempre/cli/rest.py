@@ -31,6 +31,7 @@ Json = dict[str, Any]
 
 API_VERSION = "0.8.4"
 PATIENCE_SECONDS = 10.0
+_RULES = RetryRules(patience=PATIENCE_SECONDS, heed_maintenance=False)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Target:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
-    rules: RetryRules = RetryRules(patience=PATIENCE_SECONDS, heed_maintenance=False)
+    rules: RetryRules = _RULES
     tls: ssl.SSLContext | None = None
     token: str | None = None
     """What a websocket says in its first message."""
@@ -129,7 +130,8 @@ class Api:
         began = time.monotonic()
         attempt = 0
         while True:
-            status, told = None, {}
+            status: int | None = None
+            told: dict[str, str] = {}
             try:
                 answer = self._send(method, path, content, headers)
             except (OSError, http.client.HTTPException) as error:
@@ -232,8 +234,8 @@ def _in_words(error: Exception) -> str:
 
 def _away(url: str, problem: str) -> str:
     return (
-        f"The API at {url} cannot be reached: {problem}. Nothing was changed that was not confirmed. Start a server with "
-        "`sempre server start`, or name another one: SEMPRE_API_URL, `sempre profile use NAME`, `sempre --profile NAME`."
+        f"The API at {url} cannot be reached: {problem}. What was asked for may not be done. Start a server with "
+        "`sempre server start`, or name another: SEMPRE_API_URL, `sempre profile use NAME`, `sempre --profile NAME`."
     )
 
 

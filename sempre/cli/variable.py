@@ -101,7 +101,7 @@ def set_(
 def unset(name: _Name, yes: Yes = False, output: Output = None) -> None:
     """Delete a variable.
 
-    Example: `sempre variable unset bucket`
+    Examples: `sempre variable unset bucket`, `sempre variable delete bucket -y`
     """
     as_json = wants_json(output)
     api = open_api()

@@ -210,7 +210,12 @@ def _change_automation(api: Api, body: Json, there: Json) -> None:
 
 
 KINDS = (
-    Kind("block types", _listed("/block_types/filter", "slug"), lambda it: pick(it, _BLOCK_TYPE), _post("/block_types/")),
+    Kind(
+        "block types",
+        _listed("/block_types/filter", "slug"),
+        lambda it: pick(it, _BLOCK_TYPE),
+        _post("/block_types/"),
+    ),
     Kind(
         "block schemas",
         _schemas,

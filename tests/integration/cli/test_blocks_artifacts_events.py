@@ -22,7 +22,8 @@ def kind(runs: Runs) -> Json:
 
 @pytest.fixture(scope="module")
 def schema(runs: Runs, kind: Json) -> Json:
-    fields = {"type": "object", "properties": {"level": {"type": "integer"}, "key": {"type": "string", "format": "password", "writeOnly": True}}, "secret_fields": ["key"]}  # fmt: skip
+    key = {"type": "string", "format": "password", "writeOnly": True}
+    fields = {"type": "object", "properties": {"level": {"type": "integer"}, "key": key}, "secret_fields": ["key"]}
     made: Json = runs.post("/block_schemas/", {"block_type_id": kind["id"], "fields": fields})
     return made
 

@@ -47,7 +47,7 @@ def serving(script: Script, *, keep: bool = True) -> Iterator[str]:
             # Without saying so: as a balancer that drops an idle connection.
             self.close_connection = not keep
 
-        do_GET = do_POST = do_DELETE = _any  # noqa: N815
+        do_GET = do_POST = do_DELETE = _any
 
         def log_message(self, format: str, *args: object) -> None:
             """Silent."""
