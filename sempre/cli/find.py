@@ -70,7 +70,7 @@ def find_if_there(api: Api, kind: Kind, called: str) -> Json | None:
         return _read(api, f"{kind.path}/{called}")
     if kind.by_name:
         return _read(api, kind.by_name.format(seg(called)))
-    return _only(kind, called, read_list(api, f"{kind.path}/filter", {kind.member: {"name": any_of(called)}}))
+    return _only(kind, called, read_list(api, f"{kind.path}/filter", {kind.member: {"name": any_of(called)}}, 6))
 
 
 def _read(api: Api, path: str) -> Json | None:
@@ -84,7 +84,7 @@ def _read(api: Api, path: str) -> Json | None:
 def _only(kind: Kind, called: str, found: list[Json]) -> Json | None:
     if len(found) > 1:
         ids = ", ".join(item["id"] for item in found[:5]) + (", ..." if len(found) > 5 else "")
-        raise CliError(f"{len(found)} {kind.noun}s are called {called!r}; give the id of the one you mean: {ids}")
+        raise CliError(f"Several {kind.noun}s are called {called!r}; give the id of the one you mean: {ids}")
     return found[0] if found else None
 
 

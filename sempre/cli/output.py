@@ -130,5 +130,6 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def confirm_on_terminal(question: str, *, yes: bool) -> None:
     """Ask where somebody can answer; a script that gives the command means it."""
-    if not yes and sys.stdin.isatty() and os.environ.get("SEMPRE__PROMPT") != "false":
+    wanted = os.environ.get("SEMPRE__PROMPT")
+    if not yes and (wanted == "true" or (sys.stdin.isatty() and wanted != "false")):
         typer.confirm(question, abort=True)

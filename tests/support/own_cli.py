@@ -20,7 +20,9 @@ class OwnCli:
         self.env: dict[str, str] = {
             "SEMPRE_API_URL": api_url,
             "SEMPRE_HOME": str(home),
-            "SEMPRE_PROFILE": "",  # so that --profile lasts for one command
+            # So that --profile and --prompt last for one command.
+            "SEMPRE_PROFILE": "",
+            "SEMPRE__PROMPT": "",
             "SEMPRE_CLIENT_PATIENCE_SECONDS": "0",
         }
 

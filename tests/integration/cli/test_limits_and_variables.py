@@ -27,6 +27,9 @@ def test_variable(cli: OwnCli, runs: Runs) -> None:
     assert cli.json("variable", "get", "limits") == "two"
     assert "limits" in cli("variables", "ls")
     assert [item["name"] for item in cli.json("variable", "ls")] == ["limits"]
+    declined = cli.run("--prompt", "variable", "unset", "limits", stdin="n\n")
+    assert declined.exit_code == 1
+    assert runs.post("/variables/count") == 1
     cli("variable", "unset", "limits")
     cli("variable", "set", "again", "1")
     assert cli.json("variable", "delete", "again")["deleted"][0]["name"] == "again"
