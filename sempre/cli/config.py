@@ -111,7 +111,9 @@ def _known(name: str) -> SettingInfo | None:
 def set_(
     assignments: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="One or more settings.")],
 ) -> None:
-    """Set settings in the active profile, for instance `sempre config set SEMPRE_SERVER_API_PORT=4300`.
+    """Set settings in the active profile.
+
+    Example: `sempre config set SEMPRE_SERVER_API_PORT=4300`
 
     A value is checked before it is written. The environment still wins over the profile.
     """
