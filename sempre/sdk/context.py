@@ -15,6 +15,7 @@ from sempre.sdk.ids import now
 from sempre.sdk.lineage import Lineage
 
 if TYPE_CHECKING:
+    from sempre.sdk.engine.world import Watch
     from sempre.sdk.flows import Flow
     from sempre.sdk.results.store import ResultStore
     from sempre.sdk.runners.base import TaskRunner
@@ -79,6 +80,8 @@ class FlowRunContext(RunContext):
         self.task_runner = task_runner
         self.related = related
         self.lineage = Lineage()
+        self.watch: Watch | None = None
+        self.is_rerun = False  # whether an earlier attempt may have begun subflows
         self.calls: dict[str, int] = {}  # of subflows and pauses, by key: how often so far
 
     def next_call(self, key: str) -> int:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, ove
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Unpack
 
     from sempre.sdk.caching import CachePolicy
     from sempre.sdk.context import TaskRunContext
+    from sempre.sdk.function_options import TaskOptions
     from sempre.sdk.futures import Future, FutureList
     from sempre.sdk.parameters import Signature
     from sempre.sdk.results.serializers import Serializer
@@ -203,7 +205,7 @@ class Task(Generic[P, R]):
 
     # Changing
 
-    def with_options(self, **options: Any) -> Task[P, R]:
+    def with_options(self, **options: Unpack[TaskOptions]) -> Task[P, R]:
         """The same task with other options, those of :func:`task`; what is not named stays."""
         return type(self)(self.fn, **{**self._options(), **options})
 
@@ -313,7 +315,7 @@ class Task(Generic[P, R]):
 @overload
 def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 @overload
-def task(fn: None = None, /, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(fn: None = None, /, **options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
     """Make a task of a function: `@task`, or `@task(option=...)`.
 

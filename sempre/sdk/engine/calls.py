@@ -65,13 +65,13 @@ def call_task(
     parameters = task.signature.bind(args, kwargs)
     if task.isasync:
         return _acall_task(task, parameters, wait_for, return_state)
-    state = drive(run_task(prepare(task, parameters, wait_for)), current_world())
-    return _outcome(state, return_state)
+    call = prepare(task, parameters, wait_for)
+    return _outcome(call, drive(run_task(call), current_world()), return_state)
 
 
 async def _acall_task(task: Task[Any, Any], parameters: dict[str, Any], wait_for: Any, return_state: bool) -> Any:
-    state = await adrive(run_task(prepare(task, parameters, wait_for)), current_world())
-    return _outcome(state, return_state)
+    call = prepare(task, parameters, wait_for)
+    return _outcome(call, await adrive(run_task(call), current_world()), return_state)
 
 
 def submit_task(
@@ -123,18 +123,11 @@ def _run(call: FlowCall, return_state: bool) -> Any:
     return run()
 
 
-def _outcome(state: State[Any], return_state: bool) -> Any:
-    """What a call of a task gives: its value, a state that it returned as it is, or its exception."""
+def _outcome(call: TaskCall, state: State[Any], return_state: bool) -> Any:
+    """What a call of a task gives: what the function returned, a kept value, or an exception."""
     if return_state:
         return state
-    if state.is_final() and not state.is_completed() and not isinstance(_raised(state), BaseException):
-        inner = _raised(state)
-        return state if inner is None else inner
-    return state if state.is_completed() and state.name not in ("Completed", "Cached") else state.result()
-
-
-def _raised(state: State[Any]) -> Any:
-    return getattr(state.data, "result", state.data)
+    return state.result() if call.returned is None else call.returned.value
 
 
 def _new_run(

@@ -46,6 +46,7 @@ class TaskCall:
     logger: Any
     related: list[dict[str, str]]
     flow: FlowRunContext | None = None
+    returned: Outcome | None = None  # set once the function returned, with states in place of futures
 
     @property
     def flow_run_count(self) -> int:
@@ -198,7 +199,9 @@ def _kept(call: TaskCall, value: Any, txn: Transaction | None) -> Steps[State[An
     waited = futures_in(value)
     if waited:
         yield Await(waited)
-    state = returned(to_states(value) if waited else value)
+        value = to_states(value)
+    call.returned = Outcome(value)
+    state = returned(value)
     if not state.is_completed():
         return state
     if not isinstance(state.data, ResultRecord):
