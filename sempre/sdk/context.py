@@ -80,9 +80,16 @@ class FlowRunContext(RunContext):
         self.task_runner = task_runner
         self.related = related
         self.lineage = Lineage()
+        self.parent = FlowRunContext.get()
         self.watch: Watch | None = None
         self.is_rerun = False  # whether an earlier attempt may have begun subflows
         self.calls: dict[str, int] = {}  # of subflows and pauses, by key: how often so far
+
+    def is_cancelled(self) -> bool:
+        """This run, or one around it, was cancelled while its code was running."""
+        if self.watch is not None and self.watch.cancelled:
+            return True
+        return self.parent is not None and self.parent.is_cancelled()
 
     def next_call(self, key: str) -> int:
         """How many calls with this key came before, so that a rerun numbers them alike."""

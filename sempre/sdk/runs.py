@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sempre.core.states import StateType
+from sempre.core.states import StateDetails, StateType
 from sempre.sdk.ids import new_id, now
-from sempre.sdk.states import State
+from sempre.sdk.states import NO_DETAILS, State
 
 __all__ = ["FlowRun", "TaskRun"]
 
@@ -64,7 +65,7 @@ class TaskRun:
 
     name: str
     task_key: str
-    dynamic_key: str = field(default_factory=lambda: str(uuid4()))
+    dynamic_key: str = field(default_factory=lambda: os.urandom(16).hex())
     id: UUID = field(default_factory=new_id)
     flow_run_id: UUID | None = None
     state: State[Any] | None = None
@@ -80,6 +81,10 @@ class TaskRun:
     start_time: datetime | None = None
     end_time: datetime | None = None
     total_run_time: float = 0.0
+    own_details: StateDetails = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.own_details = StateDetails(task_run_id=self.id, flow_run_id=self.flow_run_id)
 
     @property
     def state_type(self) -> StateType | None:
@@ -95,6 +100,11 @@ class TaskRun:
         The state gets a time that is later than that of the one before, since a run has one state at a time.
         """
         before = self.state
+        details = state.state_details
+        if details is NO_DETAILS:
+            state.state_details = self.own_details
+        else:
+            state.state_details = replace(details, task_run_id=self.id, flow_run_id=self.flow_run_id)
         if before is not None and state.timestamp <= before.timestamp:
             state.timestamp = before.timestamp + _TICK
         at = state.timestamp

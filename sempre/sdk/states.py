@@ -11,6 +11,7 @@ from sempre.core.states import StateDetails, StateType, default_name
 from sempre.sdk.ids import new_id, now
 
 __all__ = [
+    "NO_DETAILS",
     "AwaitingConcurrencySlot",
     "AwaitingRetry",
     "Cached",
@@ -37,7 +38,7 @@ __all__ = [
 
 R = TypeVar("R", covariant=True)
 
-_NO_DETAILS = StateDetails()
+NO_DETAILS = StateDetails()
 
 
 class State(StateChecks, Generic[R]):
@@ -71,7 +72,7 @@ class State(StateChecks, Generic[R]):
         self.name = default_name(self.type) if name is None else name
         self.message = message
         self.data = data
-        self.state_details = _NO_DETAILS if state_details is None else state_details
+        self.state_details = NO_DETAILS if state_details is None else state_details
         self.timestamp = now() if timestamp is None else timestamp
         self.id = new_id() if id is None else id
 
@@ -179,7 +180,7 @@ def Retrying(**fields: Any) -> State[Any]:
 
 def Scheduled(scheduled_time: datetime | None = None, **fields: Any) -> State[Any]:
     """To be started at ``scheduled_time``, now by default."""
-    details = fields.pop("state_details", None) or _NO_DETAILS
+    details = fields.pop("state_details", None) or NO_DETAILS
     if scheduled_time is not None and details.scheduled_time is not None:
         raise ValueError("an extra scheduled_time was given: state_details has one already")
     when = scheduled_time or details.scheduled_time or now()
@@ -210,7 +211,7 @@ def Paused(
         raise ValueError("say either timeout_seconds or pause_expiration_time, not both")
     until = pause_expiration_time if timeout_seconds is None else now() + timedelta(seconds=timeout_seconds)
     details = _with(
-        fields.pop("state_details", None) or _NO_DETAILS,
+        fields.pop("state_details", None) or NO_DETAILS,
         pause_timeout=until,
         pause_reschedule=reschedule,
         pause_key=pause_key,

@@ -16,7 +16,7 @@ from sempre.sdk.engine.effects import Await, Call, Do, Hooks, Outcome, Say, Slee
 from sempre.sdk.engine.flow_creation import create_run
 from sempre.sdk.engine.requests import Answer, Propose
 from sempre.sdk.engine.world import Watch, World
-from sempre.sdk.errors import Abort, FlowRunTimeoutError, Pause, TerminationSignal
+from sempre.sdk.errors import Abort, FlowRunTimeoutError, Pause, Signal, TerminationSignal
 from sempre.sdk.ids import now
 from sempre.sdk.inputs import futures_in, to_states
 from sempre.sdk.loggers import capture_prints, flow_logger
@@ -78,6 +78,10 @@ def run_flow(call: FlowCall, world: World) -> Steps[FlowEnd]:
     watch = world.watch(run)
     try:
         return (yield from _attempts(call, run, created.parameters, watch))
+    except (KeyboardInterrupt, SystemExit, Signal, asyncio.CancelledError) as error:
+        # No exception of the code's own: the run was cancelled, suspended, taken over or killed. It may have been
+        # raised anywhere, also while a state was being proposed.
+        return (yield from _stopped(call, run, error, watch))
     finally:
         watch.end()
 
@@ -99,7 +103,7 @@ def _attempts(call: FlowCall, run: FlowRun, parameters: dict[str, Any], watch: W
             return FlowEnd(state)
         outcome, context = yield from _call(call, run, parameters, store, watch)
         if outcome.error is not None and not isinstance(outcome.error, Exception):
-            return (yield from _stopped(call, run, outcome.error, watch))
+            raise outcome.error
         state = yield from _final_state(call, outcome, context)
         final = yield from propose(run, state)
         if not final.is_scheduled():
@@ -223,7 +227,6 @@ def _keep_error(call: FlowCall, state: State[Any], store: ResultStore) -> Steps[
 
 
 def _stopped(call: FlowCall, run: FlowRun, error: BaseException, watch: Watch) -> Steps[FlowEnd]:
-    """What was raised is no exception of the code's own: the run was cancelled, suspended, taken over or killed."""
     if isinstance(error, Pause):
         yield Say(call.logger, logging.INFO, "The run is suspended: this process gives it up")
         raise error
@@ -231,12 +234,13 @@ def _stopped(call: FlowCall, run: FlowRun, error: BaseException, watch: Watch) -
         yield Say(call.logger, logging.INFO, f"The run does not go on here: {error}")
         raise error
     flow = call.flow
-    if watch.cancelled and isinstance(error, (TerminationSignal, asyncio.CancelledError)):
+    around = call.parent.is_cancelled() if call.parent is not None else False
+    if (watch.cancelled or around) and isinstance(error, (TerminationSignal, asyncio.CancelledError)):
         if flow.on_cancellation_hooks:
             yield Hooks(call.logger, flow.on_cancellation_hooks, flow, run, Cancelling())
         final = yield from propose(run, Cancelled(message="Flow run was cancelled."), force=True)
         yield Say(call.logger, logging.INFO, f"Finished in state {final}")
-        if call.parent is not None and call.parent.watch is not None and call.parent.watch.cancelled:
+        if around:
             raise error
         return FlowEnd(final)
     yield Say(call.logger, logging.ERROR, f"Crashed: {error!r}")

@@ -20,7 +20,9 @@ def task_run_event(run: TaskRun, before: State[Any] | None, related: list[dict[s
     state = run.state
     if state is None:
         raise ValueError("a task run without a state has nothing to tell")
-    at = iso(state.timestamp)
+    stamp = state.timestamp.isoformat()
+    at = stamp.replace("+00:00", "Z")
+    details = _details(run, state)
     return {
         "occurred": at,
         "event": f"prefect.task-run.{state.name}",
@@ -30,16 +32,16 @@ def task_run_event(run: TaskRun, before: State[Any] | None, related: list[dict[s
             "prefect.run-count": str(run.run_count),
             "prefect.state-message": state.message or "",
             "prefect.state-name": state.name,
-            "prefect.state-timestamp": state.timestamp.isoformat(),
+            "prefect.state-timestamp": stamp,
             "prefect.state-type": state.type.value,
             "prefect.orchestration": "client",
         },
         "related": related,
         "payload": {
             "intended": {"from": None if before is None else before.type.value, "to": state.type.value},
-            "initial_state": None if before is None else _state(before),
-            "validated_state": {**_state(state), "data": _data(state)},
-            "task_run": _task_run(run),
+            "initial_state": None if before is None else _state(before, _details(run, before)),
+            "validated_state": {**_state(state, details), "data": _data(state)},
+            "task_run": _task_run(run, state.timestamp, at),
         },
         "id": str(state.id),
         "follows": None if before is None else str(before.id),
@@ -47,17 +49,22 @@ def task_run_event(run: TaskRun, before: State[Any] | None, related: list[dict[s
 
 
 def iso(at: datetime) -> str:
-    """A time in UTC as text, always with microseconds."""
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """A time in UTC as text."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
-def _state(state: State[Any]) -> dict[str, Any]:
-    return {
-        "type": state.type.value,
-        "name": state.name,
-        "message": state.message or "",
-        "state_details": state.state_details.to_json(),
-    }
+def _state(state: State[Any], details: dict[str, Any]) -> dict[str, Any]:
+    return {"type": state.type.value, "name": state.name, "message": state.message or "", "state_details": details}
+
+
+def _details(run: TaskRun, state: State[Any]) -> dict[str, Any]:
+    """Without the ids of the runs: these are told once for the whole event."""
+    if state.state_details is run.own_details:
+        return {}
+    details = state.state_details.to_json()
+    details.pop("task_run_id", None)
+    details.pop("flow_run_id", None)
+    return details
 
 
 def _data(state: State[Any]) -> dict[str, Any] | None:
@@ -67,7 +74,7 @@ def _data(state: State[Any]) -> dict[str, Any] | None:
     return data if isinstance(data, dict) and "storage_key" in data else None
 
 
-def _task_run(run: TaskRun) -> dict[str, Any]:
+def _task_run(run: TaskRun, last: datetime, last_text: str) -> dict[str, Any]:
     out = {
         "name": run.name,
         "task_key": run.task_key,
@@ -83,7 +90,7 @@ def _task_run(run: TaskRun) -> dict[str, Any]:
     for name in ("expected_start_time", "start_time", "end_time"):
         at = getattr(run, name)
         if at is not None:
-            out[name] = iso(at)
+            out[name] = last_text if at is last else iso(at)
     for name in ("task_version", "cache_key"):
         if getattr(run, name) is not None:
             out[name] = getattr(run, name)

@@ -6,7 +6,7 @@ Nothing here blocks, reads a clock other than the states' own, or knows whether 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from sempre.sdk.inputs import futures_in, resolve, to_states
 from sempre.sdk.results.record import ResultRecord
 from sempre.sdk.returned import crashed, failed, returned, timed_out
 from sempre.sdk.runs import TaskRun
-from sempre.sdk.states import AwaitingRetry, Cached, NotReady, Pending, Retrying, RolledBack, Running, State, StateDetails
+from sempre.sdk.states import AwaitingRetry, Cached, NotReady, Pending, Retrying, RolledBack, Running, State
 
 if TYPE_CHECKING:
     from sempre.sdk.results.store import ResultStore
@@ -54,7 +54,6 @@ class TaskCall:
 
     def enter(self, state: State[Any]) -> Emit:
         """Take on a state; yields the event that tells of it."""
-        state.state_details = _with_ids(state.state_details, self.run)
         before = self.run.enter(state, self.flow_run_count)
         return Emit(task_run_event(self.run, before, self.related))
 
@@ -241,10 +240,6 @@ def _hold_slots(run: TaskRun) -> Steps[Any]:
         if lease is not None or wait <= 0:
             return lease
         yield Sleep(wait)
-
-
-def _with_ids(details: StateDetails, run: TaskRun) -> StateDetails:
-    return replace(details, task_run_id=run.id, flow_run_id=run.flow_run_id)
 
 
 def _state(run: TaskRun) -> State[Any]:
