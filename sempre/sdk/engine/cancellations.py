@@ -47,8 +47,7 @@ async def _hear() -> None:
     try:
         async with EventStream({"event": {"name": [_EVENT]}}) as stream:
             async for event in stream:
-                run_id = str(event.resource.root.get("prefect.resource.id", "")).removeprefix(_PREFIX)
-                cancelled = _executed.get(run_id)
+                cancelled = _executed.get(event.resource.id.removeprefix(_PREFIX))
                 if cancelled is not None:
                     cancelled()
     except Exception as error:
