@@ -65,7 +65,7 @@ class Flow(Generic[P, R]):
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.isasync = is_coroutine_function(fn)
-        self.name = name or getattr(fn, "__name__", type(fn).__name__).replace("_", "-")
+        self.name = name or getattr(fn, "__name__", type(fn).__name__).strip("<>").replace("_", "-")
         if any(character in self.name for character in "/%&<>"):
             raise ValueError(f"The name of a flow cannot contain any of / % & < >, as {self.name!r} does.")
         self.description = description or fn.__doc__

@@ -174,6 +174,7 @@ def _finish(call: TaskCall, outcome: Outcome, txn: Transaction | None) -> Steps[
             try:
                 yield Do(txn.close, None if state.is_completed() else RuntimeError(str(state)))
             except Exception as problem:  # the value could not be written
+                call.returned = None
                 yield Say(call.logger, logging.ERROR, f"The result could not be kept: {problem}", problem)
                 state = failed(problem, "The result of the task run could not be kept:")
         yield from _end(call, state)
