@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from sempre.sdk.flows import Flow as Flow
     from sempre.sdk.flows import flow as flow
     from sempre.sdk.loggers import get_run_logger as get_run_logger
+    from sempre.sdk.pausing import apause_flow_run as apause_flow_run
+    from sempre.sdk.pausing import aresume_flow_run as aresume_flow_run
+    from sempre.sdk.pausing import asuspend_flow_run as asuspend_flow_run
+    from sempre.sdk.pausing import pause_flow_run as pause_flow_run
+    from sempre.sdk.pausing import resume_flow_run as resume_flow_run
+    from sempre.sdk.pausing import suspend_flow_run as suspend_flow_run
     from sempre.sdk.states import State as State
     from sempre.sdk.tasks import Task as Task
     from sempre.sdk.tasks import task as task
@@ -27,9 +33,15 @@ _HOMES = {
     "Task": "sempre.sdk.tasks",
     "Transaction": "sempre.sdk.transactions",
     "allow_failure": "sempre.sdk.annotations",
+    "apause_flow_run": "sempre.sdk.pausing",
+    "aresume_flow_run": "sempre.sdk.pausing",
+    "asuspend_flow_run": "sempre.sdk.pausing",
     "flow": "sempre.sdk.flows",
     "get_client": "sempre.client",
     "get_run_logger": "sempre.sdk.loggers",
+    "pause_flow_run": "sempre.sdk.pausing",
+    "resume_flow_run": "sempre.sdk.pausing",
+    "suspend_flow_run": "sempre.sdk.pausing",
     "tags": "sempre.sdk.context",
     "task": "sempre.sdk.tasks",
     "unmapped": "sempre.sdk.annotations",
@@ -42,10 +54,16 @@ __all__ = [
     "Transaction",
     "__version__",
     "allow_failure",
+    "apause_flow_run",
+    "aresume_flow_run",
+    "asuspend_flow_run",
     "flow",
     "get_client",
     "get_run_logger",
+    "pause_flow_run",
+    "resume_flow_run",
     "runtime",
+    "suspend_flow_run",
     "tags",
     "task",
     "unmapped",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Unpack
 
+    from sempre.sdk.background_tasks import DistributedFuture
     from sempre.sdk.caching import CachePolicy
     from sempre.sdk.context import TaskRunContext
     from sempre.sdk.function_options import TaskOptions
@@ -202,6 +203,30 @@ class Task(Generic[P, R]):
 
         futures = map_task(self, args, kwargs, wait_for)
         return [(future.wait(), future.state)[1] for future in futures] if return_state else futures
+
+    @overload
+    def delay(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> DistributedFuture[T]: ...
+    @overload
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> DistributedFuture[R]: ...
+    def delay(self, *args: Any, **kwargs: Any) -> Any:
+        """Leave the call with the server, for whoever serves this task. Works outside of flows too."""
+        from sempre.sdk.background_tasks import delay
+
+        return delay(self, args, kwargs)
+
+    def apply_async(
+        self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None
+    ) -> DistributedFuture[Any]:
+        """As :meth:`delay`, with the arguments as a tuple and a dict."""
+        from sempre.sdk.background_tasks import delay
+
+        return delay(self, args or (), kwargs or {})
+
+    def serve(self, limit: int | None = 10) -> None:
+        """Run calls of this task that were left by :meth:`delay`, until SIGTERM or SIGINT."""
+        from sempre.sdk.background_tasks import serve
+
+        serve(self, limit=limit)
 
     # Changing
 
