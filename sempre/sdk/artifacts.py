@@ -41,7 +41,7 @@ class Artifact:
         self.id = id
 
     async def acreate(self) -> UUID:
-        """Write it, as one of the run around the caller; returns its id. With a ``key`` it is the newest of that key."""
+        """Write it, as one of the run around the caller; returns its id. With a ``key`` it is that key's newest."""
         flow, task = FlowRunContext.get(), TaskRunContext.get()
         body = {
             "type": self.type,

@@ -72,14 +72,14 @@ class Block(BaseModel):
         and it is not to be overwritten."""
         type_id, schema_id, _ = await self._register()
         client = get_client()
-        data = self._data()
+        data, slug = self._data(), self.get_block_type_slug()
         body = {"name": name, "data": data, "block_type_id": str(type_id), "block_schema_id": str(schema_id)}
         try:
             id = (await client.create_block_document(body)).id
         except ObjectAlreadyExists:
             if not overwrite:
-                raise ValueError(f"There is a block {self.get_block_type_slug()}/{name} already; say overwrite=True.") from None
-            known = await client.read_block_document_by_name(name, self.get_block_type_slug(), include_secrets=False)
+                raise ValueError(f"There is a block {slug}/{name} already; say overwrite=True.") from None
+            known = await client.read_block_document_by_name(name, slug, include_secrets=False)
             id = known.id
             await client.update_block_document(id, {"data": data, "block_schema_id": str(schema_id)})
         self._block_document_id, self._block_document_name = id, name

@@ -1,6 +1,7 @@
 """Flows: functions whose calls are runs that the server knows.
 
-This module is what `from sempre import flow` loads, so it imports next to nothing; the engine comes with the first call.
+This module is what `from sempre import flow` loads, so it imports next to nothing. The engine comes with the first
+call.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import functools
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
-from sempre.sdk.tasks import is_coroutine_function
+from sempre.sdk.tasks import is_coroutine_function, is_generator_function
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -65,6 +66,7 @@ class Flow(Generic[P, R]):
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.isasync = is_coroutine_function(fn)
+        self.isgenerator = is_generator_function(fn)
         self.name = name or getattr(fn, "__name__", type(fn).__name__).strip("<>").replace("_", "-")
         if any(character in self.name for character in "/%&<>"):
             raise ValueError(f"The name of a flow cannot contain any of / % & < >, as {self.name!r} does.")

@@ -23,7 +23,7 @@ def load_flow_from_entrypoint(entrypoint: str) -> Flow[..., Any]:
     if not separator:
         place, separator, name = entrypoint.rpartition(".")
     if not place or not name:
-        raise MissingFlowError(f"{entrypoint!r} is no entrypoint; it looks like flows.py:my_flow or package.flows:my_flow")
+        raise MissingFlowError(f"{entrypoint!r} is no entrypoint; one looks like flows.py:my_flow or flows:my_flow")
     found: Any = _file(Path(place)) if place.endswith(".py") else _module(place)
     for part in name.split("."):
         found = getattr(found, part, None)

@@ -84,7 +84,7 @@ class Signature:
         return {name: accepted[name] for name in self.parameters if name in accepted}
 
     def validate(self, parameters: Mapping[str, Any], kind: str = "Flow") -> dict[str, Any]:
-        """The parameters as their type hints want them. Raises ParameterTypeError, which names each that does not fit."""
+        """The parameters as their type hints want them. Raises ParameterTypeError, naming each that does not fit."""
         if not any(p.annotation is not inspect.Parameter.empty for p in self.parameters.values()):
             return dict(parameters)
         if self._model is None:

@@ -212,10 +212,11 @@ def _tell(what: str, limit: Any, limits: list[Any], before: dict[str, Any] | Non
     def resource(of: Any) -> dict[str, str]:
         return {"prefect.resource.id": f"prefect.concurrency-limit.{of.id}", "prefect.resource.name": of.name}
 
+    others = [each for each in limits if each is not limit]
     return emit_event(
         f"prefect.concurrency-limit.{what}",
         {**resource(limit), "limit": str(limit.limit)},
-        related=[{**resource(each), "prefect.resource.role": "concurrency-limit"} for each in limits if each is not limit],
+        related=[{**resource(each), "prefect.resource.role": "concurrency-limit"} for each in others],
         follows=before,
     )
 

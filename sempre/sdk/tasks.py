@@ -1,6 +1,7 @@
 """Tasks: functions whose every call is recorded, retried and, where wanted, remembered.
 
-This module is what `from sempre import task` loads, so it imports next to nothing; the engine comes with the first call.
+This module is what `from sempre import task` loads, so it imports next to nothing. The engine comes with the first
+call.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Task(Generic[P, R]):
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.isasync = is_coroutine_function(fn)
+        self.isgenerator = is_generator_function(fn)
         self.name = name or getattr(fn, "__name__", type(fn).__name__)
         self.description = description or fn.__doc__
         self.tags = set(tags or ())
@@ -379,12 +381,24 @@ def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
     """Without loading `inspect`: what the flag in the code says, looking through partials and methods."""
+    return bool(_code_flags(fn) & 0x80)
+
+
+def is_generator_function(fn: Callable[..., Any]) -> bool:
+    """Raises TypeError for asynchronous generators, which cannot be flows or tasks."""
+    flags = _code_flags(fn)
+    if flags & 0x200:
+        raise TypeError("An asynchronous generator cannot be a flow or task: return a list, or yield from a plain one.")
+    return bool(flags & 0x20)
+
+
+def _code_flags(fn: Callable[..., Any]) -> int:
     while isinstance(fn, functools.partial):
         fn = fn.func
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
     if code is None:
         code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
-    return bool(code is not None and code.co_flags & 0x80)
+    return 0 if code is None else int(code.co_flags)
 
 
 def _delays(given: Any, retries: int) -> float | int | list[float]:

@@ -287,7 +287,9 @@ def transaction(
 
 
 @contextlib.asynccontextmanager
-async def atransaction(key: str | None = None, store: ResultStore | None = None, **options: Any) -> AsyncIterator[Transaction]:
+async def atransaction(
+    key: str | None = None, store: ResultStore | None = None, **options: Any
+) -> AsyncIterator[Transaction]:
     """As :func:`transaction`; files and locks do not block the loop."""
     import asyncio
 

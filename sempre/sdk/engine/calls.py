@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sempre.sdk.context import FlowRunContext, TaskRunContext, current_tags
-from sempre.sdk.engine.drivers import adrive, drive
+from sempre.sdk.engine.drivers import adrive, drive, drive_generator
+from sempre.sdk.engine.effects import Steps
 from sempre.sdk.engine.flow_run import FlowCall, FlowEnd, run_flow
 from sempre.sdk.engine.task_run import TaskCall, begin, run_task
-from sempre.sdk.engine.world import current_world
+from sempre.sdk.engine.world import World, current_world
 from sempre.sdk.inputs import task_inputs
 from sempre.sdk.loggers import capture_prints, task_logger
 from sempre.sdk.results.store import default_store
@@ -65,8 +66,17 @@ def call_task(
     parameters = task.signature.bind(args, kwargs)
     if task.isasync:
         return _acall_task(task, parameters, wait_for, return_state)
+    if task.isgenerator and not return_state:
+        return _generate_task(task, parameters, wait_for)
     call = prepare(task, parameters, wait_for)
     return _outcome(call, drive(run_task(call), current_world()), return_state)
+
+
+def _generate_task(task: Task[Any, Any], parameters: dict[str, Any], wait_for: Any) -> Iterator[Any]:
+    call = prepare(task, parameters, wait_for)
+    yield from drive_generator(run_task(call), current_world())
+    if call.returned is None and call.run.state is not None:
+        call.run.state.result()
 
 
 async def _acall_task(task: Task[Any, Any], parameters: dict[str, Any], wait_for: Any, return_state: bool) -> Any:
@@ -113,6 +123,8 @@ def execute_flow_run(flow: Flow[Any, Any], run: FlowRun, return_state: bool = Fa
 
 def _run(call: FlowCall, return_state: bool) -> Any:
     world = current_world()
+    if call.flow.isgenerator and not return_state:
+        return _generate_flow(call, world)
     if not call.flow.isasync:
         return drive(run_flow(call, world), world).outcome(return_state)
 
@@ -121,6 +133,17 @@ def _run(call: FlowCall, return_state: bool) -> Any:
         return end.outcome(return_state)
 
     return run()
+
+
+def _generate_flow(call: FlowCall, world: World) -> Iterator[Any]:
+    ends: list[FlowEnd] = []
+
+    def steps() -> Steps[None]:
+        ends.append((yield from run_flow(call, world)))
+
+    yield from drive_generator(steps(), world)
+    if ends[0].returned is None:
+        ends[0].state.result()
 
 
 def _outcome(call: TaskCall, state: State[Any], return_state: bool) -> Any:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 from sempre.sdk.engine.effects import Await, Call, Do, Effect, Emit, Hooks, Outcome, Request, Say, Sleep, Steps
 from sempre.sdk.engine.timeouts import time_limit
 from sempre.sdk.engine.world import World
 
-__all__ = ["adrive", "drive", "run_hook"]
+__all__ = ["adrive", "drive", "drive_generator", "run_hook"]
 
 T = TypeVar("T")
 
@@ -31,6 +32,45 @@ def drive(steps: Steps[T], world: World) -> T:
             answer = _perform(effect, world)
         except BaseException as problem:
             error = problem
+
+
+def drive_generator(steps: Steps[Any], world: World) -> Iterator[Any]:
+    """As :func:`drive`, for a generator function: yields its items as they come. The end is not told.
+
+    Between two items the caller goes on, so the run's code has a context of its own. Whoever iterates no further has
+    the run complete.
+    """
+    context = copy_context()
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            effect = context.run(steps.send, answer) if error is None else context.run(steps.throw, error)
+        except StopIteration:
+            return
+        answer = error = None
+        try:
+            if isinstance(effect, Call):
+                answer = yield from _items(effect, context)
+            else:
+                answer = context.run(_perform, effect, world)
+        except BaseException as problem:
+            error = problem
+
+
+def _items(call: Call, context: Context) -> Generator[Any, None, Outcome]:
+    try:
+        items = iter(call.fn(*call.args, **call.kwargs))
+        while True:
+            try:
+                item = context.run(next, items)
+            except StopIteration as end:
+                return Outcome(end.value)
+            yield item
+    except GeneratorExit:
+        return Outcome()
+    except BaseException as error:
+        return Outcome(error=error)
 
 
 async def adrive(steps: Steps[T], world: World) -> T:
@@ -79,9 +119,11 @@ def _await(effect: Effect) -> None:
 def _call(call: Call) -> Outcome:
     try:
         if call.seconds is None:
-            return Outcome(call.fn(*call.args, **call.kwargs))
+            value = call.fn(*call.args, **call.kwargs)
+            return Outcome(list(value) if call.generates else value)
         with time_limit(call.seconds, call.timeout):
-            return Outcome(call.fn(*call.args, **call.kwargs))
+            value = call.fn(*call.args, **call.kwargs)
+            return Outcome(list(value) if call.generates else value)
     except BaseException as error:
         return Outcome(error=error)
 

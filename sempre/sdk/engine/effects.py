@@ -52,9 +52,12 @@ class Outcome:
 
 
 class Call(Effect):
-    """Call the user's function, for at most ``seconds``; past that ``timeout`` is raised in it. -> Outcome"""
+    """Call the user's function, for at most ``seconds``; past that ``timeout`` is raised in it. -> Outcome
 
-    __slots__ = ("args", "fn", "kwargs", "seconds", "timeout")
+    ``generates``: it is a generator function, whose items are its value, as a list where nobody iterates.
+    """
+
+    __slots__ = ("args", "fn", "generates", "kwargs", "seconds", "timeout")
 
     def __init__(
         self,
@@ -63,12 +66,14 @@ class Call(Effect):
         kwargs: Mapping[str, Any],
         seconds: float | None = None,
         timeout: type[TimeoutError] = TimeoutError,
+        generates: bool = False,
     ) -> None:
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
         self.seconds = seconds
         self.timeout = timeout
+        self.generates = generates
 
 
 class Sleep(Effect):

@@ -173,7 +173,9 @@ def _call(
             yield Hooks(call.logger, flow.on_running_hooks, flow, run, run.state)
         args, kwargs = flow.signature.unbind(parameters)
         runner = context.task_runner.__enter__()
-        outcome: Outcome = yield Call(flow.fn, args, kwargs, flow.timeout_seconds, FlowRunTimeoutError)
+        outcome: Outcome = yield Call(
+            flow.fn, args, kwargs, flow.timeout_seconds, FlowRunTimeoutError, flow.isgenerator
+        )
         if outcome.error is None:
             waited = futures_in(outcome.value)
             if waited:

@@ -121,7 +121,7 @@ def _attempts(call: TaskCall, context: TaskRunContext) -> Steps[None]:
 
 def _call(task: Task[Any, Any], context: TaskRunContext) -> Call:
     args, kwargs = task.signature.unbind(context.parameters)
-    return Call(task.fn, args, kwargs, task.timeout_seconds, TaskRunTimeoutError)
+    return Call(task.fn, args, kwargs, task.timeout_seconds, TaskRunTimeoutError, task.isgenerator)
 
 
 def _in_transaction(call: TaskCall, context: TaskRunContext, txn: Transaction) -> Steps[Outcome | None]:

@@ -60,10 +60,12 @@ class RunWatch:
         self._stop_listening()
         for work in self._work:
             work.cancel()
-        if self._in_main and self._handler is not None:
-            if self._loop is not None:
-                self._loop.remove_signal_handler(signal.SIGTERM)
-            signal.signal(signal.SIGTERM, self._handler)
+        if not self._in_main:
+            return
+        if self._loop is not None and self._task is not None:
+            _ignore_sigterm(self._loop, self._task)
+        else:
+            signal.signal(signal.SIGTERM, self._handler or signal.SIG_DFL)
 
     def _interrupt(self) -> None:
         if self._loop is not None and self._task is not None:
@@ -75,11 +77,29 @@ class RunWatch:
             interrupt_thread(self._thread, TerminationSignal)
 
     def _handle_sigterm(self) -> None:
-        self._handler = signal.getsignal(signal.SIGTERM)
         if self._loop is not None and self._task is not None:
-            self._loop.add_signal_handler(signal.SIGTERM, self._task.cancel)
+            _cancel_at_sigterm(self._loop, self._task)
         else:
-            signal.signal(signal.SIGTERM, _terminate)
+            self._handler = signal.signal(signal.SIGTERM, _terminate)
+
+
+# The tasks of each loop that execute flow runs, subflows included: SIGTERM ends all of them.
+_executing: dict[asyncio.AbstractEventLoop, list[asyncio.Task[Any]]] = {}
+
+
+def _cancel_at_sigterm(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    tasks = _executing.setdefault(loop, [])
+    tasks.append(task)
+    if len(tasks) == 1:
+        loop.add_signal_handler(signal.SIGTERM, lambda: [each.cancel() for each in set(tasks)])
+
+
+def _ignore_sigterm(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    tasks = _executing.get(loop, [])
+    if task in tasks:
+        tasks.remove(task)
+    if not tasks and _executing.pop(loop, None) is not None:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _terminate(number: int, _: FrameType | None) -> None:
@@ -117,7 +137,7 @@ async def _beat(run: FlowRun, emit: Callable[[dict[str, Any]], None], frequency:
 
 
 async def _hold(api: ClientOrchestrator, lease_id: UUID) -> None:
-    """Renew the deployment's slot, at once and well before it runs out. A slot that is lost is the server's to judge."""
+    """Renew the deployment's slot, at once and well before it runs out. A lost slot is the server's to judge."""
     path = f"/v2/concurrency_limits/leases/{lease_id}/renew"
     while True:
         try:

@@ -14,7 +14,7 @@ __all__ = ["FsspecStorage", "LocalStorage", "Storage", "storage_of"]
 
 
 class Storage(Protocol):
-    """Keys are relative paths with forward slashes. Whoever reads a key sees all of what was written last, or nothing."""
+    """Keys are relative paths with forward slashes. Who reads a key sees all of what was written last, or nothing."""
 
     def read(self, key: str) -> bytes:
         """Raises FileNotFoundError."""
@@ -89,7 +89,7 @@ class FsspecStorage:
             import fsspec
         except ImportError:
             raise ConfigurationError(
-                f"Results in {url} need fsspec and the library of that storage: pip install 'sempre[s3]' (or gcs, azure)."
+                f"Results in {url} need fsspec and that storage's library: pip install 'sempre[s3]' (or gcs, azure)."
             ) from None
         self.url = url.rstrip("/")
         self._files, self._base = fsspec.core.url_to_fs(self.url, **options)

@@ -20,8 +20,8 @@ __all__ = ["ResultStore", "default_storage", "default_store", "get_result_store"
 class ResultStore:
     """Writes and finds results by key.
 
-    A result is one object: a line of JSON with its metadata, then the serializer's bytes. So it is there whole or not at
-    all.
+    A result is one object: a line of JSON with its metadata, then the serializer's bytes. So it is there whole, or not
+    at all.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ResultStore:
         if self.lock_manager is None:
             raise ConfigurationError(
                 "Calls with the same key can exclude each other only if there are locks: give a lock_manager to the "
-                "store or the cache policy, MemoryLockManager() for threads or FileSystemLockManager(...) for processes."
+                "store or the cache policy, MemoryLockManager() for threads, FileSystemLockManager(...) for processes."
             )
         return self.lock_manager
 

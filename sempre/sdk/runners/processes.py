@@ -96,7 +96,7 @@ def _portable(call: TaskCall) -> dict[str, Any]:
         "persist": call.persist,
         "log_prints": call.log_prints,
         "related": call.related,
-        "flow": None if flow is None else (flow.flow, replace(flow.flow_run, state=None), flow.parameters),
+        "flow": None if flow is None else (flow.flow.name, replace(flow.flow_run, state=None), flow.parameters),
         "persist_in_flow": None if flow is None else flow.persist_result,
     }
 
@@ -160,9 +160,11 @@ def _begin(told: Any) -> None:
 def _execute(packed: bytes) -> bytes:
     from sempre.sdk.engine.calls import perform
     from sempre.sdk.engine.task_run import TaskCall
-    from sempre.sdk.loggers import task_logger
+    from sempre.sdk.loggers import capture_prints, task_logger
 
     given = cloudpickle.loads(packed)
+    if given["log_prints"]:
+        capture_prints()
     flow = _flow_context(given)
     call = TaskCall(
         task=given["task"],
@@ -188,11 +190,13 @@ def _execute(packed: bytes) -> bytes:
 def _flow_context(given: dict[str, Any]) -> FlowRunContext | None:
     if given["flow"] is None:
         return None
+    from sempre.sdk.flows import Flow
     from sempre.sdk.runners.threads import ThreadPoolTaskRunner
 
-    flow, run, parameters = given["flow"]
+    # The flow's function stays where it is: it may refer to what cannot be sent.
+    name, run, parameters = given["flow"]
     return FlowRunContext(
-        flow,
+        Flow(_elsewhere, name=name),
         run,
         ThreadPoolTaskRunner(),
         given["related"],
@@ -201,6 +205,10 @@ def _flow_context(given: dict[str, Any]) -> FlowRunContext | None:
         given["persist_in_flow"],
         given["log_prints"],
     )
+
+
+def _elsewhere() -> None:
+    """Stands for the function of a flow that another process is executing."""
 
 
 def _picklable(state: State[Any]) -> State[Any]:

@@ -272,3 +272,35 @@ def test_names_of_flows() -> None:
     assert len(Flow(my_flow).version or "") == 32
     with pytest.raises(ValueError, match="cannot contain"):
         Flow(my_flow, name="a/b")
+
+
+def test_generator_functions(world: FakeWorld) -> None:
+    from sempre import runtime
+
+    @task
+    def numbers(n: int) -> Any:
+        for each in range(n):
+            yield runtime.task_run.name, each
+            if each == 3:
+                raise ValueError("too far")
+
+    @flow
+    def items() -> Any:
+        for name, each in numbers(2):
+            assert name.startswith("numbers")
+            assert runtime.task_run.name is None
+            yield each
+        yield len(numbers.submit(3).result())
+        for _ in numbers(3):
+            break
+        with pytest.raises(ValueError, match="too far"):
+            list(numbers(5))
+
+    assert list(items()) == [0, 1, 3]
+    assert world.flow_states() == ["Pending", "Running", "Completed"]
+    assert world.states("numbers") == [*["Pending", "Running", "Completed"] * 3, "Pending", "Running", "Failed"]
+    with pytest.raises(TypeError, match="asynchronous generator"):
+
+        @task
+        async def agen() -> Any:
+            yield 1

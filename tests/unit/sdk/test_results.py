@@ -209,7 +209,8 @@ def test_serializable_calls_run_one_after_the_other(world: FakeWorld) -> None:
 
     assert both() == ["Cached", "Completed"]
     assert calls == [1]
-    with pytest.raises(ConfigurationError, match="lock_manager"), transaction("k", isolation_level=IsolationLevel.SERIALIZABLE):
+    serializable = transaction("k", isolation_level=IsolationLevel.SERIALIZABLE)
+    with pytest.raises(ConfigurationError, match="lock_manager"), serializable:
         pass
 
 
