@@ -40,12 +40,19 @@ class ScheduledTaskRuns:
         self._connection = Connection(settings)
         self._wanted = asyncio.Semaphore(0)
         self._runs: asyncio.Queue[TaskRun | ClientError] = asyncio.Queue()
+        self._arrived: list[TaskRun] = []
         self._task: asyncio.Task[None] | None = None
 
     async def next(self) -> TaskRun:
-        """The next run. Raises Unauthorized or ApiRefused. Whoever stops waiting may lose a run that is on its way:
-        it is given to the next who asks."""
+        """The next run. Raises Unauthorized or ApiRefused. A run that comes after its caller stopped waiting is given
+        to the next who asks, and is in `unclaimed` until then."""
         return await backstage.arun(self._next())
+
+    @property
+    def unclaimed(self) -> list[TaskRun]:
+        """Runs that were acknowledged and that nobody waits for any more. Look after the end: they are this worker's
+        to run or to hand back."""
+        return list(self._arrived)
 
     def __aiter__(self) -> Self:
         return self
@@ -73,6 +80,7 @@ class ScheduledTaskRuns:
         run = await self._runs.get()
         if isinstance(run, ClientError):
             raise run
+        self._arrived.remove(run)
         return run
 
     async def _close(self) -> None:
@@ -96,6 +104,7 @@ class ScheduledTaskRuns:
                         message = await connection.recv()
                         run = parsed(TaskRun, message if isinstance(message, bytes) else message.encode())
                         await connection.send('{"type":"ack"}')
+                        self._arrived.append(run)
                         self._runs.put_nowait(run)
                         wanted = False
             except Lost as lost:

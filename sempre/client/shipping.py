@@ -165,6 +165,8 @@ class Shipper:
                 courier.outbox.write_down()
             await self._sender.close()
             self._journal.close()
+            with _lock:
+                _shippers.remove(self)
 
     def forget(self) -> None:
         """Leave what is the parent's to the parent, in a forked child."""

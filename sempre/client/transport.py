@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import httpx
-
 from sempre.client import backstage
 from sempre.client.errors import ApiUnreachable, refusal
 from sempre.client.headers import common_headers, tls_context
+from sempre.client.light_httpx import httpx
 from sempre.core.retrying import RETRIED, RetryRules, pause_before_retry, retry_after
 from sempre.settings import ClientSettings
 
