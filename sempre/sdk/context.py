@@ -91,6 +91,12 @@ class FlowRunContext(RunContext):
             return True
         return self.parent is not None and self.parent.is_cancelled()
 
+    def is_suspended(self) -> bool:
+        """This run, or one around it, was suspended from elsewhere while its code was running."""
+        if self.watch is not None and self.watch.suspended:
+            return True
+        return self.parent is not None and self.parent.is_suspended()
+
     def next_call(self, key: str) -> int:
         """How many calls with this key came before, so that a rerun numbers them alike."""
         number = self.calls.get(key, 0)

@@ -1,4 +1,4 @@
-"""One ear per process for cancellations: who executes a run is called when somebody cancels it."""
+"""One ear per process for what others do to runs: who executes a run is told when it is cancelled or suspended."""
 
 from __future__ import annotations
 
@@ -6,28 +6,33 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from concurrent.futures import Future as Handle
 from uuid import UUID
 
 from sempre.client import backstage
 
-__all__ = ["listen"]
+__all__ = ["CANCELLING", "SUSPENDED", "listen"]
 
 # A run that is over by then needs no ear. The stream tells of the last minute too, so nothing is missed.
 _DELAY = 1.0
-_EVENT = "prefect.flow-run.Cancelling"
+CANCELLING, SUSPENDED = "prefect.flow-run.Cancelling", "prefect.flow-run.Suspended"
 _PREFIX = "prefect.flow-run."
 
 _lock = threading.Lock()
-_executed: dict[str, Callable[[], None]] = {}
+Heard = Callable[[str, datetime], None]
+_executed: dict[str, Heard] = {}
 _ear: Handle[None] | None = None
 
 
-def listen(run_id: UUID, cancelled: Callable[[], None]) -> Callable[[], None]:
-    """Call ``cancelled()``, backstage, when the run is cancelled; returns what ends that."""
+def listen(run_id: UUID, heard: Heard) -> Callable[[], None]:
+    """Call ``heard(event, occurred)``, backstage, when the run is cancelled or suspended; returns what ends that.
+
+    Events of the last minute are told too.
+    """
     global _ear
     with _lock:
-        _executed[str(run_id)] = cancelled
+        _executed[str(run_id)] = heard
         if _ear is None or _ear.done():
             _ear = backstage.spawn(_hear())
 
@@ -45,11 +50,11 @@ async def _hear() -> None:
     if not _executed:
         return
     try:
-        async with EventStream({"event": {"name": [_EVENT]}}) as stream:
+        async with EventStream({"event": {"name": [CANCELLING, SUSPENDED]}}) as stream:
             async for event in stream:
-                cancelled = _executed.get(event.resource.id.removeprefix(_PREFIX))
-                if cancelled is not None:
-                    cancelled()
+                heard = _executed.get(event.resource.id.removeprefix(_PREFIX))
+                if heard is not None:
+                    heard(event.event, event.occurred)
     except Exception as error:
         # Cancelling then takes until the next proposed state, which the server refuses.
         logging.getLogger("sempre.cancellations").warning(f"Cancellations are not heard of: {error}")

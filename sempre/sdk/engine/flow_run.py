@@ -229,6 +229,9 @@ def _keep_error(call: FlowCall, state: State[Any], store: ResultStore) -> Steps[
 
 
 def _stopped(call: FlowCall, run: FlowRun, error: BaseException, watch: Watch) -> Steps[FlowEnd]:
+    is_order = isinstance(error, (TerminationSignal, asyncio.CancelledError))
+    if is_order and (watch.suspended or (call.parent is not None and call.parent.is_suspended())):
+        error = Pause("The run was suspended from elsewhere.", state=run.state)
     if isinstance(error, Pause):
         yield Say(call.logger, logging.INFO, "The run is suspended: this process gives it up")
         raise error
@@ -237,7 +240,7 @@ def _stopped(call: FlowCall, run: FlowRun, error: BaseException, watch: Watch) -
         raise error
     flow = call.flow
     around = call.parent.is_cancelled() if call.parent is not None else False
-    if (watch.cancelled or around) and isinstance(error, (TerminationSignal, asyncio.CancelledError)):
+    if is_order and (watch.cancelled or around):
         if flow.on_cancellation_hooks:
             yield Hooks(call.logger, flow.on_cancellation_hooks, flow, run, Cancelling())
         final = yield from propose(run, Cancelled(message="Flow run was cancelled."), force=True)

@@ -8,13 +8,14 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future as Handle
+from datetime import datetime
 from types import FrameType
 from typing import Any
 from uuid import UUID
 
 from sempre.client import backstage
 from sempre.sdk.api import ClientOrchestrator
-from sempre.sdk.engine.cancellations import listen
+from sempre.sdk.engine.cancellations import CANCELLING, listen
 from sempre.sdk.engine.task_events import iso
 from sempre.sdk.engine.timeouts import interrupt_thread
 from sempre.sdk.errors import TerminationSignal
@@ -34,13 +35,15 @@ class RunWatch:
         self, run: FlowRun, api: ClientOrchestrator, emit: Callable[[dict[str, Any]], None], frequency: float
     ) -> None:
         self.cancelled = False
-        self._run = run
+        self.suspended = False
+        # What was done to the run before this process had it is of no concern.
+        self._since = None if run.state is None else run.state.timestamp
         self._thread = threading.get_ident()
         self._in_main = threading.current_thread() is threading.main_thread()
         self._loop, self._task = _loop_here()
         self._handler: Any = None
         self._work: list[Handle[None]] = []
-        self._stop_listening = listen(run.id, self.cancel)
+        self._stop_listening = listen(run.id, self.hear)
         if frequency > 0:
             self._work.append(backstage.spawn(_beat(run, emit, frequency)))
         lease = None if run.state is None else run.state.state_details.deployment_concurrency_lease_id
@@ -49,11 +52,16 @@ class RunWatch:
         if self._in_main:
             self._handle_sigterm()
 
-    def cancel(self) -> None:
-        """Somebody cancelled the run: end its code. From any thread."""
-        if self.cancelled:
+    def hear(self, event: str, occurred: datetime) -> None:
+        """Somebody cancelled or suspended the run: end its code. From any thread."""
+        if self.cancelled or self.suspended:
             return
-        self.cancelled = True
+        if event == CANCELLING:
+            self.cancelled = True
+        elif self._since is not None and occurred <= self._since:
+            return
+        else:
+            self.suspended = True
         self._interrupt()
 
     def end(self) -> None:

@@ -20,6 +20,7 @@ from sempre.sdk.states import AwaitingRetry, State
 class FakeWatch:
     def __init__(self) -> None:
         self.cancelled = False
+        self.suspended = False
         self.ended = False
 
     def end(self) -> None:

@@ -191,6 +191,17 @@ def test_a_cancelled_run_ends_cancelled(world: FakeWorld) -> None:
     assert hooks == ["Cancelling"]
 
 
+def test_a_run_that_is_suspended_from_elsewhere_is_given_up(world: FakeWorld) -> None:
+    @flow
+    def suspended() -> None:
+        world.watches[0].suspended = True
+        raise TerminationSignal()
+
+    with pytest.raises(Pause, match="elsewhere"):
+        suspended()
+    assert world.flow_states() == ["Pending", "Running"]
+
+
 def test_cancelling_a_parent_ends_the_child_too(world: FakeWorld) -> None:
     @flow
     def child() -> None:
