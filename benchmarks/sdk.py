@@ -80,7 +80,7 @@ def _environment(home: Path, api_url: str) -> dict[str, str]:
 
 def _import(figures: Figures, name: str, python: str, package: str, environment: dict[str, str]) -> None:
     empty = _cpu([python, "-c", "pass"], environment)
-    figures[name, "import, CPU ms"].append((_cpu([python, "-c", IMPORT.format(package=package)], environment) - empty))
+    figures[name, "import, CPU ms"].append(_cpu([python, "-c", IMPORT.format(package=package)], environment) - empty)
 
 
 def _cpu(argv: list[str], environment: dict[str, str]) -> float:

@@ -6,6 +6,13 @@ from sempre.sdk.engine.runtime_facts import deployment_name, executed_run
 
 __all__ = ["flow_run_id", "id", "name", "parameters", "version"]
 
+# For type checkers: the values come from `__getattr__`.
+id: str | None
+name: str | None
+version: str | None
+flow_run_id: str | None
+parameters: dict[str, Any]
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:

@@ -1,6 +1,7 @@
 """The flow run that the caller is a part of."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from sempre.sdk.engine.runtime_facts import executed_run, parent_run, root_run_id, run_url
@@ -21,6 +22,22 @@ __all__ = [
     "tags",
     "ui_url",
 ]
+
+# For type checkers: the values come from `__getattr__`.
+id: str | None
+name: str | None
+tags: list[str]
+flow_name: str | None
+flow_version: str | None
+parameters: dict[str, Any]
+run_count: int
+scheduled_start_time: datetime | None
+parent_flow_run_id: str | None
+parent_deployment_id: str | None
+root_flow_run_id: str | None
+job_variables: dict[str, Any]
+api_url: str | None
+ui_url: str | None
 
 
 def _of(attribute: str, default: Any = None) -> Callable[[], Any]:

@@ -7,6 +7,16 @@ from sempre.sdk.engine.runtime_facts import run_url
 
 __all__ = ["api_url", "id", "name", "parameters", "run_count", "tags", "task_name", "ui_url"]
 
+# For type checkers: the values come from `__getattr__`.
+id: str | None
+name: str | None
+tags: list[str]
+parameters: dict[str, Any]
+run_count: int
+task_name: str | None
+api_url: str | None
+ui_url: str | None
+
 _NOTHING: dict[str, Any] = {"tags": [], "parameters": {}, "run_count": 0}
 
 

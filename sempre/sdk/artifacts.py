@@ -95,9 +95,7 @@ async def acreate_progress_artifact(progress: float, key: str | None = None, des
     return await Artifact("progress", _percent(progress), key, description).acreate()
 
 
-async def aupdate_progress_artifact(
-    artifact_id: UUID, progress: float, description: str | None = None
-) -> UUID:
+async def aupdate_progress_artifact(artifact_id: UUID, progress: float, description: str | None = None) -> UUID:
     """Move progress on, in percent, 0 to 100."""
     changes: dict[str, Any] = {"data": _percent(progress)}
     if description is not None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
-from sempre.client import backstage, get_client
+from sempre.client import backstage
 from sempre.core.states import StateDetails
 from sempre.sdk.api import ClientOrchestrator, state_of
 from sempre.sdk.context import current_tags
@@ -92,9 +92,9 @@ class DistributedFuture(Generic[R]):
         return f"<Future of background task run {self._task_run_id}>"
 
 
-def delay(task: Task[Any, R], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = None) -> (
-    DistributedFuture[R]
-):
+def delay(
+    task: Task[Any, R], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = None
+) -> DistributedFuture[R]:
     """Keep the arguments where task workers find them, and tell the server of the call."""
     parameters = task.signature.bind(args, kwargs)
     if futures_in(parameters, wait_for):
@@ -228,5 +228,3 @@ def _store_of(task: Task[Any, Any]) -> ResultStore:
 
 def _key(parameters_id: UUID) -> str:
     return f"parameters/{parameters_id}"
-
-

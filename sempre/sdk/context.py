@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from typing import Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sempre.sdk.errors import MissingContextError
 from sempre.sdk.ids import now

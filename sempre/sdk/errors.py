@@ -133,9 +133,9 @@ class ParameterBindError(SempreException, TypeError):
     """A call does not fit the signature of the function."""
 
     @classmethod
-    def of(cls, name: str, signature: str, args: tuple[Any, ...], kwargs: Iterable[str], why: object) -> (
-        "ParameterBindError"
-    ):
+    def of(
+        cls, name: str, signature: str, args: tuple[Any, ...], kwargs: Iterable[str], why: object
+    ) -> "ParameterBindError":
         return cls(
             f"Error binding parameters for function '{name}': {why}.\n"
             f"Function '{name}' has signature '{signature}' but received args: {args} and kwargs: {list(kwargs)}."

@@ -21,14 +21,16 @@ from sempre.sdk.engine.calls import execute_flow_run
 from sempre.sdk.engine.world import current_world
 from sempre.sdk.errors import Abort, Pause, TerminationSignal
 from sempre.sdk.flows import Flow
+from sempre.sdk.ids import now
 from sempre.sdk.loading import load_flow_from_entrypoint
 from sempre.sdk.loggers import get_logger
-from sempre.sdk.ids import now
 from sempre.sdk.runs import FlowRun
 from sempre.sdk.states import Cancelled, Crashed
 
 __all__ = ["execute", "main"]
 
+_BEHAVIOR = "SEMPRE_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"  # "reschedule": SIGTERM hands the run back
+_COMPATIBLE_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 _TERMINATED = 143  # as a shell shows a process that SIGTERM ended
 
 
@@ -55,18 +57,17 @@ def execute(flow_run_id: UUID) -> int:
     except Exception as error:
         return _not_loaded(run, api, error)
     policy = {**run.empirical_policy, "retries": flow.retries, "retry_delay": int(flow.retry_delay_seconds)}
-    backstage.run(
-        api.call("PATCH", f"/flow_runs/{run.id}", {"flow_version": flow.version, "empirical_policy": policy})
-    )
+    backstage.run(api.call("PATCH", f"/flow_runs/{run.id}", {"flow_version": flow.version, "empirical_policy": policy}))
     run.empirical_policy = policy
     try:
-        outcome: Any = execute_flow_run(flow, run, return_state=True)
+        reschedules = os.environ.get(_BEHAVIOR, os.environ.get(_COMPATIBLE_BEHAVIOR, "")) == "reschedule"
+        outcome: Any = execute_flow_run(flow, run, return_state=True, reschedules=reschedules)
         if inspect.isawaitable(outcome):
             asyncio.run(_wait(outcome))
     except (Abort, Pause) as stopped:
         get_logger().info(f"Flow run {run.name!r} does not go on here: {stopped}")
-    except TerminationSignal:
-        return _TERMINATED
+    except (TerminationSignal, asyncio.CancelledError):
+        return 0 if reschedules else _TERMINATED
     return 0
 
 
@@ -127,7 +128,6 @@ def _not_loaded(run: FlowRun, api: ClientOrchestrator, error: Exception) -> int:
 
 def _variable(name: str) -> str | None:
     return os.environ.get(f"SEMPRE__{name}") or os.environ.get(f"PREFECT__{name}")
-
 
 
 if __name__ == "__main__":

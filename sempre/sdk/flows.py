@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 from sempre.sdk.tasks import is_coroutine_function, is_generator_function
 
@@ -67,7 +67,7 @@ class Flow(Generic[P, R]):
         self.fn = fn
         self.isasync = is_coroutine_function(fn)
         self.isgenerator = is_generator_function(fn)
-        self.name = name or getattr(fn, "__name__", type(fn).__name__).strip("<>").replace("_", "-")
+        self.name: str = name or getattr(fn, "__name__", type(fn).__name__).strip("<>").replace("_", "-")
         if any(character in self.name for character in "/%&<>"):
             raise ValueError(f"The name of a flow cannot contain any of / % & < >, as {self.name!r} does.")
         self.description = description or fn.__doc__
@@ -95,6 +95,14 @@ class Flow(Generic[P, R]):
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
+    def __call__(  # of functions without hints, which would match the next one
+        self: Flow[..., NoReturn],
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> State[Any]: ...
+    @overload
     def __call__(
         self: Flow[..., Coroutine[Any, Any, T]],
         *args: Any,
@@ -110,14 +118,13 @@ class Flow(Generic[P, R]):
     def __call__(
         self, *args: Any, return_state: Literal[False] = False, wait_for: Iterable[Any], **kwargs: Any
     ) -> R: ...
-    def __call__(
-        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow here and now, inside of another flow as its subflow; what it returns or raises is returned and
         raised. ``return_state``: return the final state instead. ``wait_for``: futures that have to complete before.
         """
         from sempre.sdk.engine.calls import call_flow
 
+        return_state, wait_for = kwargs.pop("return_state", False), kwargs.pop("wait_for", None)
         return call_flow(self, args, kwargs, wait_for, return_state)
 
     # Changing
@@ -130,9 +137,9 @@ class Flow(Generic[P, R]):
 
     def _options(self) -> dict[str, Any]:
         names = (
-            "name description flow_run_name task_runner timeout_seconds persist_result result_storage "
-            "result_serializer result_storage_key log_prints"
-        ).split()
+            "name", "description", "flow_run_name", "task_runner", "timeout_seconds", "persist_result", "result_storage",
+            "result_serializer", "result_storage_key", "log_prints",
+        )  # fmt: skip
         hooks = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running")
         return (
             {name: getattr(self, name) for name in names}
@@ -166,7 +173,7 @@ class Flow(Generic[P, R]):
         if instance is None:
             return self
         bound = self.with_options()
-        bound.fn = self.fn.__get__(instance, owner)  # type: ignore[attr-defined]
+        bound.fn = self.fn.__get__(instance, owner)
         return bound
 
     # What the engine asks

@@ -80,5 +80,3 @@ def _of_many(states: Iterable[State[Any]], value: Any) -> State[Any]:
     lost = counts["FAILED"] + counts["CRASHED"]
     said = f"{lost}/{total} states failed." if lost else f"{counts['open']}/{total} states are not final."
     return Failed(message=said, data=record)
-
-

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
-
-
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -79,13 +77,13 @@ class Task(Generic[P, R]):
             raise TypeError(f"@task makes tasks of functions, not of {type(fn).__name__}")
         if cache_key_fn is not None and cache_policy is not UNSET:
             raise ValueError("say either cache_policy or cache_key_fn, not both")
-        if persist_result is False and (cache_key_fn or cache_policy is not UNSET and cache_policy.caches):
+        if persist_result is False and (cache_key_fn or (cache_policy is not UNSET and cache_policy.caches)):
             raise ValueError("a cache needs persisted results: persist_result=False does not go with it")
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.isasync = is_coroutine_function(fn)
         self.isgenerator = is_generator_function(fn)
-        self.name = name or getattr(fn, "__name__", type(fn).__name__)
+        self.name: str = name or getattr(fn, "__name__", type(fn).__name__)
         self.description = description or fn.__doc__
         self.tags = set(tags or ())
         self.version = version
@@ -117,6 +115,14 @@ class Task(Generic[P, R]):
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
+    def __call__(  # of functions without hints, which would match the next one
+        self: Task[..., NoReturn],
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> State[Any]: ...
+    @overload
     def __call__(
         self: Task[..., Coroutine[Any, Any, T]],
         *args: Any,
@@ -132,15 +138,14 @@ class Task(Generic[P, R]):
     def __call__(
         self, *args: Any, return_state: Literal[False] = False, wait_for: Iterable[Any], **kwargs: Any
     ) -> R: ...
-    def __call__(
-        self, *args: Any, return_state: bool = False, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task here and now; what it returns or raises is returned and raised.
 
         ``return_state``: return the final state instead. ``wait_for``: futures that have to complete before.
         """
         from sempre.sdk.engine.calls import call_task
 
+        return_state, wait_for = kwargs.pop("return_state", False), kwargs.pop("wait_for", None)
         return call_task(self, args, kwargs, wait_for, return_state)
 
     @overload
@@ -204,7 +209,10 @@ class Task(Generic[P, R]):
         from sempre.sdk.engine.mapping import map_task
 
         futures = map_task(self, args, kwargs, wait_for)
-        return [(future.wait(), future.state)[1] for future in futures] if return_state else futures
+        if not return_state:
+            return futures
+        futures.wait()
+        return [future.state for future in futures]
 
     @overload
     def delay(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> DistributedFuture[T]: ...
@@ -238,10 +246,10 @@ class Task(Generic[P, R]):
 
     def _options(self) -> dict[str, Any]:
         names = (
-            "name description tags version cache_policy cache_key_fn cache_expiration task_run_name retries "
-            "retry_delay_seconds retry_jitter_factor retry_condition_fn persist_result result_storage "
-            "result_storage_key result_serializer timeout_seconds log_prints refresh_cache"
-        ).split()
+            "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration", "task_run_name",
+            "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn", "persist_result",
+            "result_storage", "result_storage_key", "result_serializer", "timeout_seconds", "log_prints", "refresh_cache",
+        )  # fmt: skip
         hooks = ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit")
         kept = {n: getattr(self, f"_{n}" if n in ("retries", "retry_delay_seconds") else n) for n in names}
         return kept | {n: list(getattr(self, f"{n}_hooks")) for n in hooks}
@@ -271,7 +279,7 @@ class Task(Generic[P, R]):
         if instance is None:
             return self
         bound = self.with_options()
-        bound.fn = self.fn.__get__(instance, owner)  # type: ignore[attr-defined]
+        bound.fn = self.fn.__get__(instance, owner)
         return bound
 
     # What the engine asks
@@ -397,7 +405,7 @@ def _code_flags(fn: Callable[..., Any]) -> int:
         fn = fn.func
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
     if code is None:
-        code = getattr(getattr(type(fn), "__call__", None), "__code__", None)
+        code = getattr(vars(type(fn)).get("__call__"), "__code__", None)  # an object that can be called
     return 0 if code is None else int(code.co_flags)
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
@@ -28,14 +28,14 @@ __all__ = [
 Hook = Callable[["Transaction"], Any]
 
 
-class IsolationLevel(str, Enum):
+class IsolationLevel(StrEnum):
     """READ_COMMITTED: two with the same key may both run, the last value stays. SERIALIZABLE: one at a time."""
 
     READ_COMMITTED = "READ_COMMITTED"
     SERIALIZABLE = "SERIALIZABLE"
 
 
-class CommitMode(str, Enum):
+class CommitMode(StrEnum):
     """EAGER: at its own end. LAZY: with the outermost one around it. OFF: only by `commit()`."""
 
     EAGER = "EAGER"
@@ -43,7 +43,7 @@ class CommitMode(str, Enum):
     OFF = "OFF"
 
 
-class TransactionState(str, Enum):
+class TransactionState(StrEnum):
     PENDING = "PENDING"
     ACTIVE = "ACTIVE"
     STAGED = "STAGED"
@@ -69,13 +69,13 @@ class Transaction:
         logger: Any = None,
         expiration: Callable[[], datetime | None] | None = None,
     ) -> None:
-        self.parent = _current.get()
+        self.parent: Transaction | None = _current.get()
         self.key = key
         self.store = store
         inherited = CommitMode.LAZY if self.parent is None else self.parent.commit_mode
-        self.commit_mode = commit_mode or inherited
+        self.commit_mode: CommitMode = commit_mode or inherited
         level = IsolationLevel.READ_COMMITTED if self.parent is None else self.parent.isolation_level
-        self.isolation_level = isolation_level or level
+        self.isolation_level: IsolationLevel = isolation_level or level
         self.overwrite = overwrite
         self.write_on_commit = write_on_commit
         self.logger = logger or logging.getLogger("sempre.transactions")

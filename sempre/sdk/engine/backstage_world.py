@@ -21,6 +21,7 @@ class BackstageWorld:
     def __init__(self) -> None:
         self._apis: dict[tuple[Any, ...], tuple[ClientOrchestrator, Any]] = {}
         self._lock = threading.Lock()
+        backstage.after_fork.append(self._forget)
 
     def emit(self, event: dict[str, Any]) -> None:
         self._here()[1].event(event)
@@ -50,7 +51,7 @@ class BackstageWorld:
                 found = self._apis.setdefault(key, (ClientOrchestrator(), shipping.current(settings)))
         return found
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Nothing of the parent's is used in a forked child."""
         self._lock = threading.Lock()
         self._apis.clear()

@@ -84,9 +84,7 @@ async def _acall_task(task: Task[Any, Any], parameters: dict[str, Any], wait_for
     return _outcome(call, await adrive(run_task(call), current_world()), return_state)
 
 
-def submit_task(
-    task: Task[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
-) -> Future[Any]:
+def submit_task(task: Task[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> Future[Any]:
     """Hand a task to the runner of the flow around. Raises RuntimeError outside of one."""
     return submit_parameters(task, task.signature.bind(args, kwargs), wait_for)
 
@@ -116,9 +114,14 @@ def call_flow(
     return _run(call, return_state)
 
 
-def execute_flow_run(flow: Flow[Any, Any], run: FlowRun, return_state: bool = False) -> Any:
-    """Run the flow for a run that the server has already. A coroutine for a coroutine function."""
-    return _run(FlowCall(flow, dict(run.parameters), None, None, run=run), return_state)
+def execute_flow_run(
+    flow: Flow[Any, Any], run: FlowRun, return_state: bool = False, *, reschedules: bool = False
+) -> Any:
+    """Run the flow for a run that the server has already. A coroutine for a coroutine function.
+
+    ``reschedules``: a SIGTERM hands the run back to the server, which schedules it again, instead of crashing it.
+    """
+    return _run(FlowCall(flow, dict(run.parameters), None, None, run=run, reschedules=reschedules), return_state)
 
 
 def _run(call: FlowCall, return_state: bool) -> Any:
@@ -194,9 +197,7 @@ def _related(run: TaskRun, flow: FlowRunContext | None) -> list[dict[str, str]]:
         return related
     known = {each["prefect.resource.id"] for each in related}
     new = [f"prefect.tag.{tag}" for tag in run.tags]
-    return related + [
-        {"prefect.resource.id": id, "prefect.resource.role": "tag"} for id in new if id not in known
-    ]
+    return related + [{"prefect.resource.id": id, "prefect.resource.role": "tag"} for id in new if id not in known]
 
 
 def _persists(task: Task[Any, Any], flow: FlowRunContext | None) -> bool:

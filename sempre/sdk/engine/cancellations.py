@@ -6,8 +6,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from concurrent.futures import Future as Handle
+from datetime import datetime
 from uuid import UUID
 
 from sempre.client import backstage

@@ -24,7 +24,7 @@ from sempre.sdk.results.record import ResultRecord
 from sempre.sdk.results.store import ResultStore, default_store
 from sempre.sdk.returned import crashed, failed, returned, timed_out
 from sempre.sdk.runs import FlowRun
-from sempre.sdk.states import Cancelled, Cancelling, Running, State
+from sempre.sdk.states import AwaitingRetry, Cancelled, Cancelling, Running, State
 from sempre.settings import get_current_settings
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class FlowCall:
     parent: FlowRunContext | None
     run: FlowRun | None = None
     tags: frozenset[str] = frozenset()
+    reschedules: bool = False  # a SIGTERM hands the run back, to be executed again elsewhere, instead of crashing it
     logger: Any = field(default_factory=lambda: logging.getLogger("sempre.flow_runs"))
 
 
@@ -248,6 +249,11 @@ def _stopped(call: FlowCall, run: FlowRun, error: BaseException, watch: Watch) -
         if around:
             raise error
         return FlowEnd(final)
+    if call.reschedules and is_order:
+        yield Say(call.logger, logging.INFO, "This process has to end: the run is handed back")
+        state = AwaitingRetry(message="Handed back by a process that had to end.")
+        final = yield from propose(run, state, force=True)
+        raise error
     yield Say(call.logger, logging.ERROR, f"Crashed: {error!r}")
     state = crashed(error)
     yield from _keep_error(call, state, _store(call))
@@ -314,4 +320,3 @@ def _related(call: FlowCall, run: FlowRun) -> list[dict[str, str]]:
     return related + [
         {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in sorted(run.tags)
     ]
-

@@ -132,7 +132,8 @@ def _in_transaction(call: TaskCall, context: TaskRunContext, txn: Transaction) -
         txn.stage(known)
         yield Do(txn.close)
         return None
-    return (yield _call(call.task, context))
+    outcome: Outcome = yield _call(call.task, context)
+    return outcome
 
 
 def _retry(call: TaskCall, error: Exception) -> Steps[bool]:

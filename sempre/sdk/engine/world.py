@@ -11,7 +11,8 @@ __all__ = ["Watch", "World", "current_world", "set_world"]
 
 
 class Watch(Protocol):
-    """Looks after one flow run while its code is being executed: heartbeats, and whether somebody cancelled or suspended it."""
+    """Looks after one flow run while its code is being executed: its heartbeats, and whether somebody cancelled or
+    suspended it."""
 
     @property
     def cancelled(self) -> bool: ...

@@ -95,7 +95,7 @@ class JSONSerializer(Serializer):
 
 
 class CompressedSerializer(Serializer):
-    """Another serializer's bytes, compressed by a module with ``compress`` and ``decompress``: lzma, bz2, zlib, gzip."""
+    """Another serializer's bytes, compressed by a module with ``compress`` and ``decompress``: lzma, bz2, zlib."""
 
     def __init__(self, serializer: Serializer | str, compressionlib: str = "lzma") -> None:
         self.serializer = serializer_of(serializer)

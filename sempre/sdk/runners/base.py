@@ -7,9 +7,7 @@ import contextvars
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sempre.sdk.futures import Future
 from sempre.sdk.inputs import futures_in
@@ -39,9 +37,11 @@ class TaskRunner(abc.ABC):
     def duplicate(self) -> Self:
         """A runner with the same options that was not opened."""
 
+    @abc.abstractmethod
     def opened(self) -> None:
         """Get hold of what calls need."""
 
+    @abc.abstractmethod
     def closed(self, failed: bool) -> None:
         """Wait for what was started, and let go; ``failed`` says that the flow is ending with an exception."""
 
@@ -109,7 +109,6 @@ def execute(call: TaskCall, future: Future[Any]) -> None:
     try:
         state = perform(call)
     except BaseException as error:
-        state = call.run.state
-        if state is None or not state.is_final():
-            state = crashed(error)
+        reached = call.run.state
+        state = reached if reached is not None and reached.is_final() else crashed(error)
     future.resolve(state)

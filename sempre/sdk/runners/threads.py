@@ -6,9 +6,7 @@ import contextvars
 import sys
 from concurrent.futures import Future as Handle
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
-
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sempre.sdk.futures import Future
 from sempre.sdk.returned import crashed

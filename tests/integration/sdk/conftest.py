@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.database import Database
 from tests.support.prefect_env import ROOT
 from tests.support.servers import SempreServer
 from tests.support.wait import eventually

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from typing import Any
 
 from tests.integration.sdk.conftest import Scripts
@@ -88,14 +89,15 @@ if __name__ == "__main__":
 """
 
 
+def running(scripts: Scripts, flow: str) -> dict[str, Any] | None:
+    return next((run for run in scripts.flow_runs(flow) if run["state_type"] == "RUNNING"), None)
+
+
 def test_cancelling_reaches_code_that_waits(scripts: Scripts) -> None:
     path = scripts.write("waiting", WAITING)
     processes = [scripts.start(path, which) for which in ("waiting", "awaiting")]
     for name, process in zip(("waiting", "awaiting"), processes, strict=True):
-        run = eventually(
-            lambda name=name: next((r for r in scripts.flow_runs(name) if r["state_type"] == "RUNNING"), None),
-            f"{name} runs",
-        )
+        run = eventually(partial(running, scripts, name), f"{name} runs")
         scripts.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
         output, _ = process.communicate(timeout=20)
         assert "HOOK Cancelling" in output, output
@@ -105,8 +107,7 @@ def test_cancelling_reaches_code_that_waits(scripts: Scripts) -> None:
 
 def test_sigterm_crashes_a_run_and_its_parent(scripts: Scripts) -> None:
     process = scripts.start(scripts.write("waiting", WAITING), "outer")
-    eventually(lambda: any(r["state_type"] == "RUNNING" for r in scripts.flow_runs("waiting")), "the child runs")
-    child = scripts.flow_runs("waiting")[-1]
+    child = eventually(partial(running, scripts, "waiting"), "the child runs")
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=20)
     assert process.returncode != 0, output

@@ -78,9 +78,7 @@ class FakeOrchestrator:
         return answer
 
     def _take(self, id: UUID, state: State[Any]) -> Answer:
-        taken = state.copy(
-            id=new_id(), timestamp=now(), state_details=replace(state.state_details, flow_run_id=id)
-        )
+        taken = state.copy(id=new_id(), timestamp=now(), state_details=replace(state.state_details, flow_run_id=id))
         if state.is_failed() and self.retries[id] > 0:
             self.retries[id] -= 1
             taken = AwaitingRetry(state_details=StateDetails(flow_run_id=id))

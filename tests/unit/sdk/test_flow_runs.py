@@ -170,12 +170,26 @@ def test_what_ends_a_run_from_outside_crashes_it(world: FakeWorld, error: BaseEx
     def dies() -> None:
         raise error
 
-    crashing = Flow(dies, on_crashed=[lambda f, r, s: hooks.append(s.name)], on_failure=[lambda f, r, s: pytest.fail()])
+    crashing = Flow(dies, on_crashed=[lambda f, r, s: hooks.append(s.name)], on_failure=[lambda f, r, s: hooks.append("failure")])
     with pytest.raises(type(error)):
         crashing()
     assert world.flow_states() == ["Pending", "Running", "Crashed"]
     assert hooks == ["Crashed"]
     assert world.watches[0].ended
+
+
+def test_a_run_can_be_handed_back_when_its_process_has_to_end(world: FakeWorld) -> None:
+    from sempre.sdk.engine.calls import execute_flow_run
+
+    def dies() -> None:
+        raise TerminationSignal()
+
+    with pytest.raises(TerminationSignal):
+        Flow(dies)()
+    (run,) = world.api.runs.values()
+    with pytest.raises(TerminationSignal):
+        execute_flow_run(Flow(dies), run, reschedules=True)
+    assert world.flow_states() == ["Pending", "Running", "Crashed", "Running", "AwaitingRetry"]
 
 
 def test_a_cancelled_run_ends_cancelled(world: FakeWorld) -> None:
@@ -249,14 +263,16 @@ def test_coroutine_functions(world: FakeWorld) -> None:
 
 
 def test_a_cancelled_coroutine_crashes_its_run(world: FakeWorld) -> None:
+    began = asyncio.Event()
+
     @flow
     async def waits() -> None:
+        began.set()
         await asyncio.sleep(60)
 
     async def main() -> None:
         running = asyncio.ensure_future(waits())
-        while world.flow_states() != ["Pending", "Running"] if world.api.runs else True:
-            await asyncio.sleep(0.001)
+        await began.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

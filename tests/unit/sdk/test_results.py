@@ -127,7 +127,6 @@ def test_flows_keep_results_for_those_who_read_states_elsewhere(world: FakeWorld
 
 
 def test_a_value_that_cannot_be_written_fails_the_run(world: FakeWorld) -> None:
-    unwritable, _ = counted(persist_result=True)
     state = Task(lambda: threading.Lock(), persist_result=True)(return_state=True)
     assert state.is_failed()
     assert "could not be kept" in (state.message or "")
@@ -284,10 +283,15 @@ def test_a_transaction_with_a_key(world: FakeWorld) -> None:
 
 def test_a_commit_that_fails_undoes_everything(world: FakeWorld) -> None:
     undone: list[int] = []
-    with pytest.raises(SerializationError), transaction():
-        with transaction("good") as good:
-            good.stage(1, [lambda txn: undone.append(1)])
-        with transaction("bad") as bad:
-            bad.stage(threading.Lock(), [lambda txn: undone.append(2)])
+
+    def write() -> None:
+        with transaction():
+            with transaction("good") as good:
+                good.stage(1, [lambda txn: undone.append(1)])
+            with transaction("bad") as bad:
+                bad.stage(threading.Lock(), [lambda txn: undone.append(2)])
+
+    with pytest.raises(SerializationError):
+        write()
     assert undone == [2]
     assert isinstance(Transaction().commit_mode, CommitMode)

@@ -61,7 +61,7 @@ def test_what_calling_a_flow_gives(world: FakeWorld) -> None:
     assert flow(lambda: Completed(data=5))() == 5
     assert flow(lambda: Completed(message="nothing"))() is None
     assert isinstance(flow(lambda: ok(return_state=True))(), State)
-    states = flow(lambda: [bad.submit(1), ok.submit(2)])()
+    states: Any = flow(lambda: [bad.submit(1), ok.submit(2)])()
     assert [state.name for state in states] == ["Failed", "Completed"]
     for body, error, said in [
         (lambda: bad(), ValueError, "boom"),

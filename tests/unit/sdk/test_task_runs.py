@@ -93,9 +93,7 @@ def test_a_timeout_ends_an_attempt_in_any_thread(world: FakeWorld) -> None:
     with pytest.raises(TaskRunTimeoutError):
         timed()
     assert world.states() == ["Pending", "Running", "TimedOut"]
-    state: State[Any] = flow(lambda: timed.submit(return_state=True))(
-        return_state=True
-    )
+    state: State[Any] = flow(lambda: timed.submit(return_state=True))(return_state=True)
     assert state.message == "1/1 states failed."
 
     async def aslow() -> None:
