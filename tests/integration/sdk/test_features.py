@@ -235,6 +235,59 @@ def test_a_suspended_run_of_a_deployment_goes_on_in_another_process(scripts: Scr
     assert "no_such_module" in scripts.get(f"/flow_runs/{broken}")["state"]["message"]
 
 
+KILLED = """
+import time
+from pathlib import Path
+
+from sempre import flow, task
+
+
+def note(text):
+    with open("ran", "a") as file:
+        file.write(text + " ")
+
+
+@task(persist_result=True)
+def first(x):
+    note("first")
+    return x
+
+
+@task
+def second(x):
+    note("second")
+    while not Path("go").exists():
+        time.sleep(0.05)
+    return x
+
+
+@flow
+def killed():
+    return second(first(1))
+"""
+
+
+def test_after_a_kill_kept_results_are_not_made_again(scripts: Scripts) -> None:
+    scripts.write("killed", KILLED)
+    flow = scripts.post("/flows/", {"name": "killed"})
+    body = {"name": "here", "flow_id": flow["id"], "entrypoint": "killed.py:killed", "path": str(scripts.folder)}
+    deployment = scripts.post("/deployments/", body)
+    run = scripts.post(f"/deployments/{deployment['id']}/create_flow_run", {})
+    script = scripts.write("execute", "import sys\nfrom sempre.sdk.execute import main\nsys.exit(main())\n")
+    process = scripts.start(script, run["id"])
+    ran = scripts.folder / "ran"
+    eventually(lambda: ran.exists() and ran.read_text() == "first second ", "the second task runs")
+    process.kill()
+    process.communicate()
+    scripts.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "SCHEDULED"}, "force": True})
+    (scripts.folder / "go").touch()
+    scripts.run(script, run["id"])
+    assert ran.read_text() == "first second second "
+    assert scripts.get(f"/flow_runs/{run['id']}")["state_name"] == "Completed"
+    tasks = scripts.task_runs("killed", lambda found: any(r["state_name"] == "Cached" for r in found))
+    assert {run["state_name"] for run in tasks if run["name"].startswith("first")} >= {"Cached"}
+
+
 BACKGROUND = """
 import sys
 
