@@ -54,6 +54,8 @@ def drive_generator(steps: Steps[Any], world: World) -> Iterator[Any]:
                 answer = yield from _items(effect, context)
             else:
                 answer = context.run(_perform, effect, world)
+        except GeneratorExit:  # nobody wants the next item
+            answer = Outcome()
         except BaseException as problem:
             error = problem
 
@@ -68,7 +70,7 @@ def _items(call: Call, context: Context) -> Generator[Any, None, Outcome]:
                 return Outcome(end.value)
             yield item
     except GeneratorExit:
-        return Outcome()
+        raise
     except BaseException as error:
         return Outcome(error=error)
 
