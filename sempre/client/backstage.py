@@ -48,6 +48,8 @@ class _Stage:
             ending.result(seconds + 1)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(1)
+        if not self.thread.is_alive():
+            self.loop.close()
 
     async def _end(self, seconds: float) -> None:
         flushes = [asyncio.ensure_future(_bounded(flush, seconds)) for flush in reversed(self.flushes)]

@@ -77,6 +77,9 @@ class Courier:
             await self._later(error)
         except Unacceptable as error:
             self._refused(batch, error)
+        except Exception as error:  # a courier that ends is worse than one that stumbles
+            log.exception("Delivering %s failed; it is tried again.", self.outbox.kind)
+            await self._later(Away(str(error)))
         else:
             self.outbox.delivered(len(batch))
             self._refusals = 0

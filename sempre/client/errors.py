@@ -93,5 +93,6 @@ def refusal(
 
 def _sentence(detail: Any) -> str:
     if isinstance(detail, dict):
-        detail = detail.get("detail") or detail.get("exception_message") or detail
+        said = [detail.get(key) for key in ("detail", "exception_message", "exception_detail")]
+        detail = " ".join(str(each) for each in said if each) or detail
     return str(detail)[:2000] or "(no reason given)"

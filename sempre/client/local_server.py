@@ -26,6 +26,9 @@ _PORT = 4200
 _POLL_SECONDS = 0.1
 _PROBE_SECONDS = 5.0
 
+_known: dict[Path, str] = {}
+"""What this process has found, by home: it is looked for once."""
+
 
 async def with_api(settings: ClientSettings) -> ClientSettings:
     """The same settings with an address. Raises LocalServerError without one to be had."""
@@ -36,7 +39,9 @@ async def with_api(settings: ClientSettings) -> ClientSettings:
             "No API is configured and no local server may be started. Set SEMPRE_API_URL, for instance to "
             "http://127.0.0.1:4200/api, or SEMPRE_SERVER_EPHEMERAL_ENABLED=true."
         )
-    url = await asyncio.to_thread(_found_or_started, settings)
+    url = _known.get(settings.home)
+    if url is None:
+        url = _known[settings.home] = await asyncio.to_thread(_found_or_started, settings)
     return dataclasses.replace(settings, api=dataclasses.replace(settings.api, url=url))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from sempre.client import backstage
 from sempre.client.bodies import parsed
 from sempre.client.connection import Connection
-from sempre.client.errors import ApiRefused, ApiUnreachable, ClientError
+from sempre.client.errors import ApiRefused, ApiUnreachable
 from sempre.client.websocket import Lost, opened
 from sempre.schemas.task_runs import TaskRun
 from sempre.settings import ClientSettings
@@ -39,7 +39,7 @@ class ScheduledTaskRuns:
         self._client_id = client_id or f"{socket.gethostname()}-{os.getpid()}"
         self._connection = Connection(settings)
         self._wanted = asyncio.Semaphore(0)
-        self._runs: asyncio.Queue[TaskRun | ClientError] = asyncio.Queue()
+        self._runs: asyncio.Queue[TaskRun | Exception] = asyncio.Queue()
         self._arrived: list[TaskRun] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -78,7 +78,7 @@ class ScheduledTaskRuns:
         if self._runs.empty():
             self._wanted.release()
         run = await self._runs.get()
-        if isinstance(run, ClientError):
+        if isinstance(run, Exception):
             raise run
         self._arrived.remove(run)
         return run
@@ -113,7 +113,7 @@ class ScheduledTaskRuns:
                     return
             except ApiUnreachable:
                 pass
-            except ClientError as error:
+            except Exception as error:  # whoever waits must hear of it, whatever it is
                 self._runs.put_nowait(error)
                 return
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -13,9 +12,9 @@ from typing import Any, Generic, Self, TypeVar
 from websockets.asyncio.client import ClientConnection
 
 from sempre.client import backstage
-from sempre.client.bodies import Given, plain
+from sempre.client.bodies import Given, encoded, plain
 from sempre.client.connection import Connection
-from sempre.client.errors import ApiRefused, ApiUnreachable, ClientError
+from sempre.client.errors import ApiRefused, ApiUnreachable
 from sempre.client.websocket import Lost, opened, receive_object
 from sempre.schemas.events import ReceivedEvent
 from sempre.schemas.logs import Log
@@ -155,7 +154,7 @@ class Stream(Generic[T]):
             try:
                 transport = await self._connection.transport()
                 async with opened(transport.settings, self._path) as socket:
-                    await socket.send(json.dumps({"type": "filter", "filter": self._filter(self._latest)}))
+                    await socket.send(encoded({"type": "filter", "filter": self._filter(self._latest)}).decode())
                     self._connected.set()
                     failures = 0
                     await self._receive(socket)
@@ -165,7 +164,7 @@ class Stream(Generic[T]):
                     return
             except ApiUnreachable:
                 pass
-            except ClientError as error:
+            except Exception as error:  # whoever iterates must hear of it, whatever it is
                 await self._fail(error)
                 return
             failures += 1

@@ -84,7 +84,6 @@ class TransportSettings:
         factory=dict, doc="JSON object of headers for every request and websocket.", parse=parse_text_map
     )
     csrf_support_enabled: bool = setting(True, "Ask the API for a CSRF token before changing something.")
-    server_version_check_enabled: bool = setting(True, "Compare versions with the API once per process.")
     journal_size_bytes: int = setting(
         256 * 1024 * 1024, "Most bytes of events, logs and state changes kept on disk while the API is away. Past it "
         "the oldest logs are dropped.", minimum=1024 * 1024,

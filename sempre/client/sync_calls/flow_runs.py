@@ -39,15 +39,16 @@ class SyncFlowRunCalls(SyncCalls):
 
         Without an idempotency key it gets one of its own, so that a lost answer never makes a second run.
         """
-        flow_id = getattr(flow, "id", flow)
-        if not isinstance(flow_id, UUID | str):
+        flow_id = flow if isinstance(flow, UUID | str) else getattr(flow, "id", None)
+        if flow_id is None:
             flow_id = (self._value("POST", "/flows/", {"name": flow.name}))["id"]
+            flow_version = flow_version or getattr(flow, "version", None)
         body = body_of(
             flow_id=flow_id, name=name, parameters=parameters, context=context, tags=sorted(tags or ()),
             parent_task_run_id=parent_task_run_id, work_pool_name=work_pool_name, work_queue_name=work_queue_name,
             state=None if state is None else state_body(state), job_variables=job_variables,
-            flow_version=flow_version or getattr(flow, "version", None), empirical_policy=empirical_policy,
-            labels=labels, idempotency_key=idempotency_key or f"sempre:{new_key()}",
+            flow_version=flow_version, empirical_policy=empirical_policy, labels=labels,
+            idempotency_key=idempotency_key or f"sempre:{new_key()}",
         )  # fmt: skip
         return self._one(FlowRunResponse, "POST", "/flow_runs/", body)
 

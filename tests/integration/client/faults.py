@@ -18,6 +18,8 @@ class LosesAnswers:
         self.lost = 0
         self.port = 0
         self._target = target_port
+        self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loses-answers", daemon=True)
 
@@ -33,17 +35,24 @@ class LosesAnswers:
         self._loop.close()
 
     async def _listen(self) -> None:
-        server = await asyncio.start_server(self._accept, LOOPBACK, 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _end(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # the transports close in the loop's next rounds
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward, back = await asyncio.open_connection(LOOPBACK, self._target)
+        self._writers += (writer, back)
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await asyncio.wait(
                 [

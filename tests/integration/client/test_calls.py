@@ -211,9 +211,10 @@ async def test_concurrency(client: Client) -> None:
 async def test_automations_events_and_the_server(client: Client) -> None:
     name, resource = a_name(), f"test.thing.{uuid4()}"
     automation = {
-        "name": name, "trigger": {"type": "event", "posture": "Reactive", "expect": ["never"], "threshold": 1, "within": 0},
+        "name": name,
+        "trigger": {"type": "event", "posture": "Reactive", "expect": ["never"], "threshold": 1, "within": 0},
         "actions": [{"type": "do-nothing"}],
-    }  # fmt: skip
+    }
     id = await client.create_automation(automation)
     await client.pause_automation(id)
     found = await client.find_automation(name)
