@@ -36,7 +36,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET", "__bool__": lambda self: False})()
+class _Unset:
+    """Stands for an option that was not given; there is one of it, in other processes too."""
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
 
 
 class Task(Generic[P, R]):
@@ -77,7 +87,7 @@ class Task(Generic[P, R]):
             raise TypeError(f"@task makes tasks of functions, not of {type(fn).__name__}")
         if cache_key_fn is not None and cache_policy is not UNSET:
             raise ValueError("say either cache_policy or cache_key_fn, not both")
-        if persist_result is False and (cache_key_fn or (cache_policy is not UNSET and cache_policy.caches)):
+        if persist_result is False and (cache_key_fn or getattr(cache_policy, "caches", False)):
             raise ValueError("a cache needs persisted results: persist_result=False does not go with it")
         functools.update_wrapper(self, fn)
         self.fn = fn
@@ -342,6 +352,10 @@ class Task(Generic[P, R]):
         from sempre.sdk.task_transactions import task_transaction
 
         return task_transaction(self, context, persist)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes, which make their own signature."""
+        return {name: value for name, value in self.__dict__.items() if name != "signature"}
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r}>"

@@ -204,8 +204,8 @@ def _persists(task: Task[Any, Any], flow: FlowRunContext | None) -> bool:
     """Whether the task's values are kept: what it says, what its options imply, what the flow says, the settings."""
     if task.persist_result is not None:
         return task.persist_result
-    if task.cache_policy is not UNSET and task.cache_policy is not None:
-        return bool(task.cache_policy.caches)
+    if task.cache_policy is not UNSET and getattr(task.cache_policy, "caches", False):
+        return True
     if task.cache_key_fn or task.result_storage or task.result_serializer or task.result_storage_key:
         return True
     if flow is not None and flow.persist_result is not None:

@@ -87,6 +87,29 @@ def test_no_cache_without_persistence_and_with_other_ways_out(world: FakeWorld) 
     assert ResultStore().read("the-7").result == [7]  # type: ignore[union-attr]
 
 
+def test_a_task_can_be_sent_to_another_process(world: FakeWorld) -> None:
+    import cloudpickle
+
+    from sempre.sdk.task_transactions import policy_of
+
+    work, _ = counted(persist_result=True)
+    work(1)
+    assert policy_of(cloudpickle.loads(cloudpickle.dumps(work))) == DEFAULT
+
+
+def test_a_flow_that_keeps_results_keeps_those_of_tasks_too(world: FakeWorld) -> None:
+    inherits, calls = counted()
+    uncached, others = counted(cache_policy=NO_CACHE)
+
+    @flow(persist_result=True)
+    def keeps() -> list[bool]:
+        states = [each(1, return_state=True) for each in (inherits, inherits, uncached, uncached)]
+        return [state.data.metadata is not None for state in states]
+
+    assert keeps() == [True] * 4
+    assert (calls, others) == ([1], [1, 1])
+
+
 def test_what_cannot_be_hashed_is_not_cached(world: FakeWorld) -> None:
     work, calls = counted(cache_policy=INPUTS)
     lock = threading.Lock()
