@@ -72,15 +72,19 @@ def _parameters(path: str, command: Any) -> Iterator[str]:
         yield "\n| | |\n|---|---|\n"
     for each in shown:
         name = _metavar(each) if each in arguments else ", ".join([*each.opts, *each.secondary_opts])
-        yield f"| `{name}` | {_words(each)} |\n"
+        yield f"| `{_cell(name)}` | {_cell(_words(each))} |\n"
 
 
 def _metavar(argument: Any) -> str:
     return str(argument.metavar or argument.name.upper())
 
 
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def _words(parameter: Any) -> str:
-    text = " ".join((parameter.help or "").split()).replace("|", "\\|")
+    text = " ".join((parameter.help or "").split())
     plain = isinstance(parameter.default, (int, float, str)) and not isinstance(parameter.default, bool)
     return f"{text} Default: {parameter.default}." if plain and "default:" not in text else text
 

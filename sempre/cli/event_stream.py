@@ -71,7 +71,7 @@ def _connected(stack: ExitStack, target: Target, criteria: Json) -> ClientConnec
 def _connect(stack: ExitStack, target: Target, criteria: Json) -> ClientConnection:
     url = "ws" + target.url.removeprefix("http") + "/events/out"
     options: dict[str, Any] = {"additional_headers": dict(target.headers), "ssl": target.tls, "max_size": None}
-    socket = stack.enter_context(connect(url, subprotocols=[Subprotocol("prefect")], **options))
+    socket: ClientConnection = stack.enter_context(connect(url, subprotocols=[Subprotocol("prefect")], **options))
     socket.send(json.dumps({"type": "auth", "token": target.token}))
     try:
         answer = json.loads(socket.recv(timeout=target.timeout))

@@ -68,7 +68,7 @@ def test_run_and_watch(cli: OwnCli, runs: Runs, deployment: Json, end: str, code
     name = f"watched-{end}"
 
     def play() -> None:
-        run = eventually(lambda: (runs.flow_runs(name={"any_": [name]}) or [None])[0], "the run is created")
+        run = eventually(lambda: next(iter(runs.flow_runs(name={"any_": [name]})), None), "the run is created")
         for kind in ("PENDING", "RUNNING", end):
             runs.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": kind}})
 
