@@ -258,9 +258,9 @@ class Task(Generic[P, R]):
     def _options(self) -> dict[str, Any]:
         names = (
             "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration",
-            "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn", "persist_result",
-            "result_storage", "result_storage_key", "result_serializer", "timeout_seconds", "log_prints",
-            "refresh_cache",
+            "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn",
+            "persist_result", "result_storage", "result_storage_key", "result_serializer", "timeout_seconds",
+            "log_prints", "refresh_cache",
         )  # fmt: skip
         hooks = ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit")
         kept = {n: getattr(self, f"_{n}" if n in ("retries", "retry_delay_seconds") else n) for n in names}
