@@ -94,7 +94,7 @@ class Task(Generic[P, R]):
         self.fn = fn
         self.isasync = is_coroutine_function(fn)
         self.isgenerator = is_generator_function(fn)
-        self.name: str = name or getattr(fn, "__name__", type(fn).__name__)
+        self.name: str = name or str(getattr(fn, "__name__", type(fn).__name__))
         self.description = description or fn.__doc__
         self.tags = set(tags or ())
         self.version = version
