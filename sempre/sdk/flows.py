@@ -137,8 +137,8 @@ class Flow(Generic[P, R]):
 
     def _options(self) -> dict[str, Any]:
         names = (
-            "name", "description", "flow_run_name", "task_runner", "timeout_seconds", "persist_result", "result_storage",
-            "result_serializer", "result_storage_key", "log_prints",
+            "name", "description", "flow_run_name", "task_runner", "timeout_seconds", "persist_result",
+            "result_storage", "result_serializer", "result_storage_key", "log_prints",
         )  # fmt: skip
         hooks = ("on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running")
         return (

@@ -36,6 +36,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+
 class _Unset:
     """Stands for an option that was not given; there is one of it, in other processes too."""
 
@@ -93,7 +94,7 @@ class Task(Generic[P, R]):
         self.fn = fn
         self.isasync = is_coroutine_function(fn)
         self.isgenerator = is_generator_function(fn)
-        self.name: str = name or getattr(fn, "__name__", type(fn).__name__)
+        self.name: str = name or str(getattr(fn, "__name__", type(fn).__name__))
         self.description = description or fn.__doc__
         self.tags = set(tags or ())
         self.version = version
@@ -256,9 +257,10 @@ class Task(Generic[P, R]):
 
     def _options(self) -> dict[str, Any]:
         names = (
-            "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration", "task_run_name",
-            "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn", "persist_result",
-            "result_storage", "result_storage_key", "result_serializer", "timeout_seconds", "log_prints", "refresh_cache",
+            "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration",
+            "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn",
+            "persist_result", "result_storage", "result_storage_key", "result_serializer", "timeout_seconds",
+            "log_prints", "refresh_cache",
         )  # fmt: skip
         hooks = ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit")
         kept = {n: getattr(self, f"_{n}" if n in ("retries", "retry_delay_seconds") else n) for n in names}

@@ -170,7 +170,9 @@ def test_what_ends_a_run_from_outside_crashes_it(world: FakeWorld, error: BaseEx
     def dies() -> None:
         raise error
 
-    crashing = Flow(dies, on_crashed=[lambda f, r, s: hooks.append(s.name)], on_failure=[lambda f, r, s: hooks.append("failure")])
+    crashing = Flow(
+        dies, on_crashed=[lambda f, r, s: hooks.append(s.name)], on_failure=[lambda f, r, s: hooks.append("failure")]
+    )
     with pytest.raises(type(error)):
         crashing()
     assert world.flow_states() == ["Pending", "Running", "Crashed"]
