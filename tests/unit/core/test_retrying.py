@@ -17,8 +17,8 @@ RULES = RetryRules(patience=60.0)
 
 
 def pause(rules: RetryRules = RULES, **changes: Any) -> float | None:
-    given = {"status": None, "headers": {}, "attempt": 0, "elapsed": 0.0, "draw": 0.5, "now": NOW}
-    return pause_before_retry(rules, **{**given, **changes})
+    usual: dict[str, Any] = {"status": None, "headers": {}, "attempt": 0, "elapsed": 0.0, "draw": 0.5, "now": NOW}
+    return pause_before_retry(rules, **{**usual, **changes})
 
 
 @pytest.mark.parametrize("status", [None, 408, 429, 502, 503, 504])
