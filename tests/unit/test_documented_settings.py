@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _NAME = re.compile(r"`(SEMPRE_[A-Z0-9_]+)(\.\.\.)?[`=]")
 _ROW = re.compile(r"^\| `(SEMPRE_[A-Z0-9_]+)` \| `?([0-9.]+|true|false)\b", re.MULTILINE)
-_NOT_SETTINGS = re.compile("SEMPRE_TEST_|SEMPRE_BENCH")  # of the tests and benchmarks
+# Of the tests and benchmarks, and what workers tell the processes of runs.
+_NOT_SETTINGS = re.compile("SEMPRE_TEST_|SEMPRE_BENCH|SEMPRE__")
 
 
 def _known() -> set[str]:

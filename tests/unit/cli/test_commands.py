@@ -130,8 +130,8 @@ def test_config_knows_settings_of_clients(invoke: Invoke, monkeypatch: pytest.Mo
     assert listed["SEMPRE_CLIENT_RETRY_EXTRA_CODES"]["value"] == [500, 504]
     refused = invoke("config", "set", "SEMPRE_CLIENT_RETRY_EXTRA_CODES=9")
     assert refused.exit_code == 1
-    assert "100 to 599" in str(refused.exception)
-    assert "is not a setting" in str(invoke("config", "set", "SEMPRE_API_ULR=http://x").exception)
+    assert "100 to 599" in refused.output
+    assert "is not a setting" in invoke("config", "set", "SEMPRE_API_ULR=http://x").output
 
 
 def test_services_ls_lists_all_and_says_what_decides(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
