@@ -98,4 +98,5 @@ class Api:
 async def pause(seconds: float, until: asyncio.Event | None = None) -> None:
     """Wait `seconds`, or until the event is set."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for((until or asyncio.Event()).wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await (until or asyncio.Event()).wait()

@@ -12,7 +12,7 @@ from tests.chaos.ledger import Entries, Entry
 from tests.chaos.loads.shape import CLAIM_SECONDS, DEAD_WORKER_SECONDS, LEASE_SECONDS, TAKEN
 from tests.support.trigger_oracle import Oracle
 
-_COMING_UP_SECONDS = 5.0  # until a server that was started again accepts, and the balancer knows; it may take longer
+_COMING_UP_SECONDS = 1.0  # from the first write on, until the balancer knows of all servers that were started again
 _ON_ITS_WAY_SECONDS = 1.0  # what is heard while silence is being judged comes too late
 
 Rows = list[dict[str, Any]]
@@ -130,7 +130,7 @@ def taken_back_early(entries: Entries, states: Rows) -> Rows:
     said = {line["state"] for line in entries.of_kind("moved")}
     beats: dict[str, list[float]] = defaultdict(list)
     for line in entries.of_kind("worker_beat"):
-        beats[line["process"]].append(line["at"])
+        beats[line["process"]].append(line["sent"])
     offences: Rows = []
     before: dict[str, Any] = {"run": None}
     for row in states:
@@ -315,8 +315,9 @@ def too_many_leases(entries: Entries) -> Rows:
 
 def refusals(entries: Entries) -> tuple[Rows, int]:
     """Websockets that were refused, and how many were while no API server was up to accept any."""
+    writes = sorted(line["at"] for line in entries.of_kind("created"))
     nobody = [
-        (line["struck"], line["lifted"] + max(_COMING_UP_SECONDS, line["recovery"]["writes"] + 1))
+        (line["struck"], min((at for at in writes if at > line["lifted"]), default=line["lifted"]) + _COMING_UP_SECONDS)
         for line in entries.of_kind("strike")
         if line["fault"] == "api: kill -9 of all"
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from datetime import UTC, datetime
 
@@ -11,9 +12,10 @@ from websockets.asyncio.client import ClientConnection
 
 from tests.chaos.loads.client import Client, Json
 from tests.chaos.loads.shape import WORKER_BEAT_SECONDS
-from tests.chaos.loads.sockets import OPEN_SECONDS, Broken, connected, note_end
+from tests.chaos.loads.sockets import OPEN_SECONDS, Broken, answered, connected, note_end, within
 
 _WANTED = ["worker_heartbeat.v1", "work_pool_snapshot.v1"]
+_WRITTEN_SECONDS = 1.0
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 
@@ -21,13 +23,14 @@ async def keep(client: Client, pool: str) -> None:
     """Hold the channel until cancelled. Sets the worker's id, which every request then carries, at the first ready."""
     consumer, failures = uuid.uuid4().hex, 0
     while True:
+        began = time.monotonic()
         try:
             async with connected(client.url, f"/work_pools/{pool}/workers/connect") as socket:
                 await _beat(client, socket, consumer)
         except Broken as error:
             note_end(client.ledger, "workers/connect", error)
+        failures = 0 if time.monotonic() - began > WORKER_BEAT_SECONDS else failures + 1
         await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-        failures += 1
 
 
 async def _beat(client: Client, socket: ClientConnection, consumer: str) -> None:
@@ -38,21 +41,25 @@ async def _beat(client: Client, socket: ClientConnection, consumer: str) -> None
         "work_queue_names": [], "handled_cleanup_kinds": [], "max_cleanup_concurrency": None,
         "create_pool_if_not_found": False, "default_base_job_template": {}, "worker_metadata": None,
     }  # fmt: skip
+    began = time.time()
     await socket.send(_frame("worker.hello.v1", hello))
-    ready = json.loads(await asyncio.wait_for(socket.recv(), OPEN_SECONDS))
+    ready = json.loads(await within(OPEN_SECONDS, socket.recv()))
     assert ready["type"] == "worker.ready.v1", ready
     if ready["payload"]["worker_id"]:
         client.http.headers["X-Prefect-Worker-Id"] = ready["payload"]["worker_id"]
-    client.ledger.write("worker_beat", process=client.process)
+    client.ledger.write("worker_beat", process=client.process, sent=began)
     beat = {
         "consumer_id": consumer, "worker_name": client.worker, "heartbeat_interval_seconds": WORKER_BEAT_SECONDS,
     }  # fmt: skip
     while True:
-        await _quiet(socket, WORKER_BEAT_SECONDS)
+        await _quiet(socket, WORKER_BEAT_SECONDS - _WRITTEN_SECONDS)
         await client.awake.wait()
+        sent = time.time()
         await socket.send(_frame("worker.heartbeat.v1", beat))
-        await asyncio.wait_for(await socket.ping(), 30.0)
-        client.ledger.write("worker_beat", process=client.process)
+        await answered(socket, 30.0)
+        # A server that could not write it down ends the channel.
+        await _quiet(socket, _WRITTEN_SECONDS)
+        client.ledger.write("worker_beat", process=client.process, sent=sent)
 
 
 async def _quiet(socket: ClientConnection, seconds: float) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from websockets.asyncio.client import ClientConnection
 
 from tests.chaos.loads.client import Client, GaveUp, Json, Wrong
-from tests.chaos.loads.sockets import Broken, connected, note_end
+from tests.chaos.loads.sockets import Broken, answered, connected, note_end
 from tests.chaos.loads.workers import pause, write_logs
 from tests.support.events import an_event
 
@@ -56,7 +56,7 @@ class Emitter:
         sent = list(events)
         for event in sent:
             await socket.send(json.dumps(event))
-        await asyncio.wait_for(await socket.ping(), 30.0)
+        await answered(socket, 30.0)
         for event in sent:
             self._client.ledger.write("event", id=event["id"])
         confirmed = {event["id"] for event in sent}

@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime
 
 from tests.chaos.loads.client import Client, GaveUp, Json, Wrong
-from tests.chaos.loads.sockets import Broken, connected, note_end
+from tests.chaos.loads.sockets import Broken, answered, connected, note_end
 from tests.chaos.loads.workers import pause
 from tests.support.events import task_run_event
 
@@ -72,7 +72,7 @@ class TaskWorker:
                 await asyncio.sleep(draw.uniform(0.05, 0.5))
                 await self._tell(run, "Completed")
                 # A pong says that the connection was whole after the acknowledgement had been sent.
-                await asyncio.wait_for(await socket.ping(), 30.0)
+                await answered(socket, 30.0)
                 ledger.write("lasted", connection=connection, id=run["id"])
 
     async def _tell(self, run: Json, name: str) -> None:

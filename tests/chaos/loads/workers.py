@@ -274,9 +274,10 @@ class Worker:
             return await channel.keep(self.client, POOL)
         body = {"name": self.client.worker, "heartbeat_interval_seconds": WORKER_BEAT_SECONDS}
         while True:
+            sent = time.time()
             try:
                 await self.client.post(f"/work_pools/{POOL}/workers/heartbeat", body)
-                self.client.ledger.write("worker_beat", process=self.client.process)
+                self.client.ledger.write("worker_beat", process=self.client.process, sent=sent)
             except (GaveUp, Wrong):
                 pass
             await asyncio.sleep(WORKER_BEAT_SECONDS * self.client.draw.uniform(0.75, 1.3))
@@ -337,7 +338,8 @@ class Post:
 async def pause(seconds: float, until: asyncio.Event) -> None:
     """Wait `seconds`, or until the event is set."""
     try:
-        await asyncio.wait_for(until.wait(), max(0.0, seconds))
+        async with asyncio.timeout(max(0.0, seconds)):
+            await until.wait()
     except TimeoutError:
         return
 
