@@ -53,6 +53,8 @@ lint: $(VENV)/.dev  ## ruff, mypy, and the house rules (file lengths, direction 
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_house.py
 	$(BIN)/python scripts/settings_page.py --check
+	$(BIN)/python scripts/cli_page.py --check
+	$(BIN)/python scripts/sync_client.py --check
 	$(BIN)/python scripts/dashboard.py --check
 
 format: $(VENV)/.dev  ## rewrite the sources as ruff likes them

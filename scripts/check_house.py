@@ -14,13 +14,14 @@ LONGER: dict[str, int] = {}
 # Package -> what it may import of the others.
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
+    "settings": set(),
     "schemas": {"core"},
-    "db": set(),
-    "client": {"schemas", "core"},
-    "sdk": {"client", "schemas", "core"},
-    "workers": {"sdk", "client", "schemas", "core"},
-    "server": {"db", "schemas", "core"},
-    "cli": {"client", "sdk", "workers", "schemas", "core", "server", "db"},
+    "db": {"settings"},
+    "client": {"schemas", "core", "settings"},
+    "sdk": {"client", "schemas", "core", "settings"},
+    "workers": {"sdk", "client", "schemas", "core", "settings"},
+    "server": {"db", "schemas", "core", "settings"},
+    "cli": {"client", "sdk", "workers", "schemas", "core", "settings", "server", "db"},
 }
 # `sempre.core` decides from values to values.
 IMPURE = {"asyncio", "asyncpg", "fastapi", "httpx", "redis", "socket", "sqlalchemy", "starlette"}

@@ -9,39 +9,45 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from sempre.server.settings import SettingInfo, Settings, describe
+from sempre.server.settings import Settings, describe
+from sempre.settings import ClientSettings, SettingInfo, client
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 _HEAD = """\
 # Settings
 
-Every setting of the server processes, made from the code by `python scripts/settings_page.py`. Set them in the
-environment, or with `sempre config set NAME=VALUE` in a profile; `sempre config view --show-sources` says where a value
-comes from, `sempre config validate` whether all of them can be used.
+Every setting, those of the server processes first, made from the code by `python scripts/settings_page.py`. Set them in
+the environment, or with `sempre config set NAME=VALUE` in a profile; `sempre config view --show-sources` says where a
+value comes from, `sempre config validate` whether all of them can be used.
 
 Durations are seconds, or `90s`, `5m`, `2h`, `7d`, `PT5M`, `2 days`, `1:00:00`. Lists have commas. The names in the last
 column are those of existing manifests; where several are set, the first one of a row wins.
 """
 
+_CLIENTS = "What scripts, flow runs, workers and the command line read. Sources and forms are the same.\n"
+
 
 def page() -> str:
-    parts = [_HEAD]
-    for section, settings in groupby(describe(), key=lambda info: info.path.rpartition(".")[0]):
-        parts.append(f"\n## {_title(section)}\n\n{_purpose(section)}\n\n{_table(settings)}")
-    return "".join(parts)
+    clients = f"\n# Settings of clients\n\n{_CLIENTS}"
+    return "".join([_HEAD, *_sections(Settings, describe()), clients, *_sections(ClientSettings, client.describe())])
+
+
+def _sections(root: type[Any], infos: Iterable[SettingInfo]) -> Iterator[str]:
+    for section, settings in groupby(infos, key=lambda info: info.path.rpartition(".")[0]):
+        yield f"\n## {_title(section)}\n\n{_purpose(root, section)}\n\n{_table(settings)}"
 
 
 def _title(section: str) -> str:
     return " / ".join(part.replace("_", " ").capitalize() for part in section.split(".")) if section else "General"
 
 
-def _purpose(section: str) -> str:
-    kind: Any = Settings
+def _purpose(root: type[Any], section: str) -> str:
+    kind: Any = root
     for part in section.split(".") if section else ():
         kind = get_type_hints(kind)[part]
     text = (kind.__doc__ or "").strip()
-    return "What all processes share." if kind is Settings else text.split("\n\n")[0].replace("\n", " ")
+    return "What all processes share." if kind is root else text.split("\n\n")[0].replace("\n", " ")
 
 
 def _table(settings: Iterable[SettingInfo]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what the `target` fixture starts: one server, two API and two services processes behind a proxy, "
         "or the reference server (which proves the tests themselves)",
     )
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_heard() -> None:
+    """What a test before made of the loggers of flows ends with it: pytest listens at the root."""
+    logging.getLogger("sempre").propagate = True
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from sempre.cli.output import Output, Yes, confirm, fail, print_json, print_table, wants_json
-from sempre.server.settings import (
-    Resolution,
-    SettingInfo,
-    describe,
-    read_profiles,
-    resolve_settings,
-    write_profiles,
-)
+from sempre.server import settings as server
+from sempre.settings import SettingInfo, client, read_profiles, resolve_client_settings, write_profiles
+from sempre.settings.layers import Resolution
 
 app = typer.Typer(no_args_is_help=True, help="Look at settings and change those of a profile.")
 
@@ -23,14 +19,39 @@ _HIDDEN = "********"
 _NOT_IN_PROFILES = frozenset(
     {"SEMPRE_HOME", "PREFECT_HOME", "SEMPRE_PROFILES_PATH", "PREFECT_PROFILES_PATH", "SEMPRE_PROFILE"}
 )
-_CLIENT_PREFIXES = ("SEMPRE_API_", "SEMPRE_CLIENT_", "SEMPRE_WORKER_", "SEMPRE_RUNNER_", "SEMPRE_FLOWS_", "PREFECT_")
 
 
-def _value(resolution: Resolution, info: SettingInfo) -> Any:
+def _describe() -> Iterator[SettingInfo]:
+    """Every setting of servers, then those that only clients have."""
+    yield from server.describe()
+    ours = {info.name for info in server.describe()}
+    yield from (info for info in client.describe() if info.name not in ours)
+
+
+def _resolve(
+    env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> tuple[Resolution[Any], Resolution[Any]]:
+    """What servers and what clients make of the same sources. Raises SettingsError."""
+    given = overrides or {}
+    parts = [
+        {name: value for name, value in given.items() if any(_is(info, name) for info in infos)}
+        for infos in (server.describe(), client.describe())
+    ]
+    unknown = {name: value for name, value in given.items() if not any(name in part for part in parts)}
+    return server.resolve_settings(env, {**parts[0], **unknown}), resolve_client_settings(env, parts[1])
+
+
+def _is(info: SettingInfo, name: str) -> bool:
+    return name == info.name or name in info.aliases
+
+
+def _value(resolutions: tuple[Resolution[Any], Resolution[Any]], info: SettingInfo) -> tuple[Any, str]:
+    """(value, where it comes from)."""
+    resolution = resolutions[0] if info in server.describe() else resolutions[1]
     value: Any = resolution.settings
     for part in info.path.split("."):
         value = getattr(value, part)
-    return value
+    return value, resolution.sources.get(info.path, "default")
 
 
 def _text(value: Any) -> str:
@@ -38,7 +59,7 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @app.command()
@@ -56,40 +77,47 @@ def view(
     Example: `sempre config view --show-defaults` lists every setting there is.
     """
     as_json = wants_json(output)
-    resolution = resolve_settings()
+    resolutions = _resolve()
+    resolution = resolutions[0]
+    warnings = _warnings(resolutions)
     rows = []
-    for info in describe():
-        source = resolution.sources.get(info.path, "default")
+    for info in _describe():
+        value, source = _value(resolutions, info)
         if source == "default" and not show_defaults:
             continue
-        value = _value(resolution, info)
         rows.append((info, _HIDDEN if info.secret and value and not show_secrets else value, source))
     if as_json:
         settings = {info.name: {"value": value, "source": source} for info, value, source in rows}
-        print_json({"profile": resolution.profile, "settings": settings, "warnings": list(resolution.warnings)})
+        print_json({"profile": resolution.profile, "settings": settings, "warnings": warnings})
         return
     columns = ("Setting", "Value", *(("Source",) if show_sources else ()))
     typer.echo(f"Profile: {resolution.profile} ({resolution.profiles_path})")
     print_table(
         columns, ((info.name, _text(value), *((source,) if show_sources else ())) for info, value, source in rows)
     )
-    for warning in resolution.warnings:
+    for warning in warnings:
         typer.secho(f"Warning: {warning}", fg=typer.colors.YELLOW, err=True)
 
 
+def _warnings(resolutions: tuple[Resolution[Any], Resolution[Any]]) -> list[str]:
+    return [warning for resolution in resolutions for warning in resolution.warnings]
+
+
 def _known(name: str) -> SettingInfo | None:
-    return next((info for info in describe() if name == info.name or name in info.aliases), None)
+    return next((info for info in _describe() if _is(info, name)), None)
 
 
 @app.command("set")
 def set_(
     assignments: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="One or more settings.")],
 ) -> None:
-    """Set settings in the active profile, for instance `sempre config set SEMPRE_SERVER_API_PORT=4300`.
+    """Set settings in the active profile.
+
+    Example: `sempre config set SEMPRE_SERVER_API_PORT=4300`
 
     A value is checked before it is written. The environment still wins over the profile.
     """
-    resolution = resolve_settings()
+    resolution, of_clients = _resolve()
     profiles = read_profiles(resolution.profiles_path)
     table = profiles.values.setdefault(resolution.profile, {})
     changed = {}
@@ -100,17 +128,17 @@ def set_(
             fail(f"{assignment!r} is not of the form NAME=VALUE", 2)
         if name in _NOT_IN_PROFILES:
             fail(f"{name} says where profiles are and cannot be in one; set it in the environment")
-        if _known(name) is None and not name.startswith(_CLIENT_PREFIXES):
-            resolve_settings({}, {name: value})  # raises, with a suggestion
+        if _known(name) is None and not name.startswith("PREFECT_"):
+            _resolve({}, {name: value})  # raises, with a suggestion
         changed[name] = value
     table.update(changed)
     profile_home = {"SEMPRE_HOME": "/nonexistent"}
-    resolve_settings(profile_home, {name: value for name, value in table.items() if _known(name)})
+    _resolve(profile_home, {name: value for name, value in table.items() if _known(name)})
     write_profiles(resolution.profiles_path, profiles)
     for name, value in changed.items():
         info = _known(name)
         typer.echo(f"Set {name} to {_HIDDEN if info and info.secret else value!r} in profile {resolution.profile!r}.")
-        source = resolution.sources.get(info.path, "default") if info else "default"
+        source = _value((resolution, of_clients), info)[1] if info else "default"
         if source != "default" and not source.startswith("profile "):
             typer.secho(f"{source} in the environment wins over it.", fg=typer.colors.YELLOW, err=True)
 
@@ -123,7 +151,7 @@ def unset(
 
     Example: `sempre config unset -y SEMPRE_SERVER_API_PORT`
     """
-    resolution = resolve_settings()
+    resolution, _ = _resolve()
     profiles = read_profiles(resolution.profiles_path)
     table = profiles.values.get(resolution.profile, {})
     wanted = [name.upper() for name in names]
@@ -143,6 +171,6 @@ def validate() -> None:
 
     Example: `sempre config validate && sempre server start`
     """
-    for warning in resolve_settings().warnings:
+    for warning in _warnings(_resolve()):
         typer.secho(f"Warning: {warning}", fg=typer.colors.YELLOW, err=True)
     typer.echo("The settings can be used.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sempre.cli.connection import client_settings
 from sempre.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,8 +61,13 @@ async def _look(settings: Settings, look: Callable[[Executor], Awaitable[T]]) ->
 
 
 def api_url(settings: Settings) -> str:
-    """The API that commands ask: SEMPRE_API_URL or PREFECT_API_URL, else the one these settings would start."""
-    return (os.environ.get("SEMPRE_API_URL") or settings.ui.api_url or local_api(settings)).rstrip("/")
+    """The API that commands ask: the one that clients are told of, else the one these settings would start."""
+    return client_settings().api.url or settings.ui.api_url or local_api(settings)
+
+
+def auth_string(settings: Settings) -> str | None:
+    """What lets commands in: what clients are told, else what these settings ask of clients."""
+    return client_settings().api.auth_string or settings.api.auth_string
 
 
 def local_api(settings: Settings) -> str:

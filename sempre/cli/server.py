@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sempre.cli import server_database, server_services
-from sempre.cli.glance import api_url, database_in_words, get, local_api, reachable_host
+from sempre.cli.glance import api_url, auth_string, database_in_words, get, local_api, reachable_host
 from sempre.cli.output import Output, fail, print_json, wants_json
 from sempre.server.settings import Settings, load_settings
 
@@ -185,7 +185,7 @@ def status(
 ) -> None:
     """Ask the server whether it is available: 0 when it is, 1 otherwise.
 
-    The server is the one of SEMPRE_API_URL or PREFECT_API_URL, else the one these settings would start.
+    The server is the one of SEMPRE_API_URL, in the environment or the profile, else the one these settings would start.
 
     Example: `sempre server status --wait -t 60 && ./deploy.sh`
     """
@@ -201,7 +201,7 @@ def status(
     if healthy:
         # The version may ask for credentials that this process does not have.
         with contextlib.suppress(OSError, ValueError):
-            facts["server_version"] = get(f"{api}/admin/version", settings.api.auth_string)
+            facts["server_version"] = get(f"{api}/admin/version", auth_string(settings))
     else:
         facts["error"] = problem
     if as_json:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from sempre import __version__
-from sempre.cli.glance import api_url, database_in_words, get, look_at_database
+from sempre.cli.glance import api_url, auth_string, database_in_words, get, look_at_database
 from sempre.cli.output import Output, print_json, wants_json
 from sempre.server.admin.versions import API_VERSION, PROTOCOL_VERSION
 from sempre.server.settings import Settings, SettingsError, load_settings
@@ -20,11 +20,14 @@ _SERVER_SECONDS = 2.0
 
 
 @app.command()
-def version(output: Output = None) -> None:
+def version(
+    omit_integrations: Annotated[bool, typer.Option("--omit-integrations", hidden=True)] = False,
+    output: Output = None,
+) -> None:
     """Show the versions of this command, of the protocol it speaks, of the server, and of Postgres.
 
-    The server is the one of SEMPRE_API_URL or PREFECT_API_URL, else the one these settings would start; the database
-    is the one of these settings. What does not run has no version.
+    The server is the one of SEMPRE_API_URL, in the environment or the profile, else the one these settings would start;
+    the database is the one of these settings. What does not run has no version.
 
     Example: `sempre version -o json`
     """
@@ -53,7 +56,7 @@ def _server(settings: Settings) -> dict[str, Any]:
     """Its address and version; a version of None says that it does not answer, or not to us."""
     api = api_url(settings)
     try:
-        found = get(f"{api}/admin/version", settings.api.auth_string, timeout=_SERVER_SECONDS)
+        found = get(f"{api}/admin/version", auth_string(settings), timeout=_SERVER_SECONDS)
     except (OSError, ValueError):
         found = None
     return {"server": api, "server_version": found}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from sempre.core.state_checks import StateChecks
 from sempre.core.states import State as CoreState
 from sempre.core.states import StateDetails as CoreDetails
 from sempre.core.states import StateType, default_name
@@ -67,8 +68,8 @@ class StateCreate(ActionModel):
         )
 
 
-class State(WireModel):
-    """A state that was written."""
+class State(StateChecks, WireModel):
+    """A state that was written. Clients ask it `is_completed()` and the like."""
 
     id: UUID
     type: StateType

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from sempre.server.settings import Settings, describe
+from sempre.settings import client
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _NAME = re.compile(r"`(SEMPRE_[A-Z0-9_]+)(\.\.\.)?[`=]")
 _ROW = re.compile(r"^\| `(SEMPRE_[A-Z0-9_]+)` \| `?([0-9.]+|true|false)\b", re.MULTILINE)
-_NOT_SETTINGS = re.compile("SEMPRE_TEST_|SEMPRE_BENCH")  # of the tests and benchmarks
+# Of the tests and benchmarks, and what workers tell the processes of runs.
+_NOT_SETTINGS = re.compile("SEMPRE_TEST_|SEMPRE_BENCH|SEMPRE__|SEMPRE_FLOW_RUN_EXECUTE_")
 
 
 def _known() -> set[str]:
-    return {name for info in describe() for name in (info.name, *info.aliases)}
+    return {name for info in (*describe(), *client.describe()) for name in (info.name, *info.aliases)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

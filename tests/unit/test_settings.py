@@ -20,7 +20,8 @@ from sempre.server.settings import (
     resolve_settings,
     write_profiles,
 )
-from sempre.server.settings.parse import parse_base_path, parse_duration, parse_vacuum
+from sempre.server.settings.parse import parse_base_path, parse_vacuum
+from sempre.settings.parse import parse_duration
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode
 
-from sempre.server.settings.fields import setting
+from sempre.settings.fields import setting
 
 SQLITE_REFUSAL = (
     "asks for SQLite, and Sempre keeps its state in Postgres only. Leave it unset to use the embedded Postgres "

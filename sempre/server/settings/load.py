@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import logging
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 from sempre.server.settings.database import (
@@ -19,14 +15,12 @@ from sempre.server.settings.database import (
     parse_database_url,
     split_driver_options,
 )
-from sempre.server.settings.errors import SettingsError
-from sempre.server.settings.parse import as_text
-from sempre.server.settings.profiles import read_profiles, upper_keys
-from sempre.server.settings.tree import SettingInfo, Settings, default_home, describe
+from sempre.server.settings.tree import Settings, describe
+from sempre.settings import client
+from sempre.settings.layers import Resolution, build, did_you_mean, read_layers
+from sempre.settings.listing import all_names
 
 logger = logging.getLogger("sempre.settings")
-
-T = TypeVar("T")
 
 # Names of clients, workers and the tools around them, which other parts of Sempre read.
 _FOREIGN_PREFIXES = (
@@ -39,18 +33,6 @@ _PASSWORD_MARK = re.compile(r"\$\{(?:SEMPRE_SERVER|PREFECT_SERVER|PREFECT_API)_D
 _REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel")
 
 
-@dataclass(frozen=True)
-class Resolution:
-    """Loaded settings, where each non-default value came from (path to `override`, a variable's name, or
-    `profile <name>`), and what deserves a warning."""
-
-    settings: Settings
-    sources: Mapping[str, str]
-    warnings: tuple[str, ...]
-    profile: str
-    profiles_path: Path
-
-
 def load_settings(env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Settings from, strongest first: `overrides` (dotted path or name to value), `env` (default: the process's),
     the active profile, defaults. Logs warnings; raises SettingsError naming every bad value at once."""
@@ -60,116 +42,33 @@ def load_settings(env: Mapping[str, str] | None = None, overrides: Mapping[str, 
     return resolution.settings
 
 
-def resolve_settings(env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None) -> Resolution:
+def resolve_settings(
+    env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> Resolution[Settings]:
     """The same as `load_settings`, with the origin of every value and the warnings returned instead of logged."""
-    environment = upper_keys(os.environ if env is None else env)
-    given = _named_overrides(overrides or {})
-    home = Path(given.get("SEMPRE_HOME") or _first(environment, ("SEMPRE_HOME", "PREFECT_HOME")) or default_home())
-    home = home.expanduser()
-    profiles_path = Path(
-        _first(environment, ("SEMPRE_PROFILES_PATH", "PREFECT_PROFILES_PATH")) or home / "profiles.toml"
-    ).expanduser()
-    profile, profile_values = _profile(environment, profiles_path)
-
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    problems: list[str] = []
-    layers = (("override", given), ("environment", environment), (f"profile {profile}", profile_values))
-    for info in describe():
-        found = _find(info, layers)
-        if found is None:
-            continue
-        origin, name, text = found
+    reading = read_layers(describe(), env, overrides)
+    warnings = _unknown_names(reading.environment) + _unknown_names(reading.profile_values)
+    if not reading.problems:
         try:
-            values[info.path] = _parse(info, name, text)
-            sources[info.path] = name if origin == "environment" else origin
+            warnings += _finish(reading.values, reading.sources)
         except ValueError as error:
-            shown = "(hidden)" if info.secret else repr(text)
-            problems.append(f"{name}={shown} {error}")
-    warnings = _unknown_names(environment) + _unknown_names(profile_values)
-    if not problems:
-        try:
-            warnings += _finish(values, sources)
-        except ValueError as error:
-            problems.append(str(error))
-    if problems:
-        raise SettingsError("; ".join(problems))
-    values["home"] = home
-    settings = _build(Settings(), values)
-    return Resolution(settings, sources, tuple(warnings), profile, profiles_path)
+            reading.problems.append(str(error))
+    reading.check()
+    settings = build(Settings(), reading.values)
+    return Resolution(settings, reading.sources, tuple(warnings), reading.profile, reading.profiles_path)
 
 
-def _first(mapping: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    return next((mapping[name] for name in names if mapping.get(name)), None)
-
-
-def _named_overrides(overrides: Mapping[str, Any]) -> dict[str, str]:
-    by_path = {info.path: info.name for info in describe()}
-    known = {name for info in describe() for name in (info.name, *info.aliases)}
-    named: dict[str, str] = {}
-    for key, value in overrides.items():
-        if value is None:
-            continue
-        name = by_path.get(key) or key.upper()
-        if name not in known:
-            raise SettingsError(f"{key} is not a setting{_did_you_mean(key.upper())}")
-        named[name] = as_text(value)
-    return named
-
-
-def _profile(environment: Mapping[str, str], path: Path) -> tuple[str, dict[str, str]]:
-    profiles = read_profiles(path)
-    wanted = environment.get("SEMPRE_PROFILE")
-    if wanted:
-        if wanted not in profiles.values:
-            raise SettingsError(f"SEMPRE_PROFILE={wanted!r} names no profile in {path}")
-        return wanted, upper_keys(profiles.values[wanted])
-    # The peer's own variable may be meant for its client on the same machine: use it when it fits, else not.
-    foreign = environment.get("PREFECT_PROFILE")
-    name = foreign if foreign in profiles.values else profiles.active
-    return name or profiles.active, upper_keys(profiles.values.get(name or "", {}))
-
-
-def _find(info: SettingInfo, layers: tuple[tuple[str, Mapping[str, str]], ...]) -> tuple[str, str, str] | None:
-    """(layer, name, text) of the strongest source that sets it. Empty counts as unset: charts render empty strings."""
-    for origin, layer in layers:
-        for name in (info.name, *info.aliases):
-            text = layer.get(name)
-            if text:
-                return origin, name, text
-    return None
-
-
-def _parse(info: SettingInfo, name: str, text: str) -> Any:
-    if name.startswith("PREFECT__"):
-        return True  # flags of this form count as set whatever they hold
-    value = info.parse(text)
-    spec = info.spec
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if spec.minimum is not None and value < spec.minimum:
-            raise ValueError(f"is too small; the least is {spec.minimum:g}")
-        if spec.maximum is not None and value > spec.maximum:
-            raise ValueError(f"is too large; the most is {spec.maximum:g}")
-    return value
+@lru_cache(maxsize=1)
+def _known_names() -> frozenset[str]:
+    return all_names(describe()) | all_names(client.describe())
 
 
 def _unknown_names(names: Mapping[str, str]) -> list[str]:
-    known = {name for info in describe() for name in (info.name, *info.aliases)}
     return [
-        f"{name} is not a setting of the server and has no effect{_did_you_mean(name)}"
+        f"{name} is not a setting of the server and has no effect{did_you_mean(describe(), name)}"
         for name in sorted(names)
-        if name.startswith("SEMPRE_") and name not in known and not name.startswith(_FOREIGN_PREFIXES)
+        if name.startswith("SEMPRE_") and name not in _known_names() and not name.startswith(_FOREIGN_PREFIXES)
     ]
-
-
-def _did_you_mean(name: str) -> str:
-    # A name made from the peer's by swapping the first word is the likeliest slip.
-    peer = "PREFECT_" + name.removeprefix("SEMPRE_")
-    for info in describe():
-        if peer in info.aliases:
-            return f"; did you mean {info.name}?"
-    close = difflib.get_close_matches(name, [info.name for info in describe()], n=1, cutoff=0.7)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _finish(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
@@ -284,15 +183,3 @@ def _finish_redis(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
         for path in ("events.messaging_broker", "events.messaging_cache", "events.causal_ordering"):
             values.setdefault(path, "redis")
     return warnings
-
-
-def _build(section: T, values: Mapping[str, Any], path: str = "") -> T:
-    """A copy of a section, and of those below it, with the values of this load."""
-    changes: dict[str, Any] = {}
-    for declared in dataclasses.fields(section):  # type: ignore[arg-type]
-        here, current = f"{path}{declared.name}", getattr(section, declared.name)
-        if here in values:
-            changes[declared.name] = values[here]
-        elif dataclasses.is_dataclass(current):
-            changes[declared.name] = _build(current, values, f"{here}.")
-    return dataclasses.replace(section, **changes)  # type: ignore[type-var]

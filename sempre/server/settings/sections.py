@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from sempre.server.settings.fields import setting
-from sempre.server.settings.parse import parse_backend, parse_base_path, parse_log_level
+from sempre.server.settings.parse import parse_backend, parse_base_path
+from sempre.settings.fields import setting
+from sempre.settings.parse import parse_log_level
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sempre.server.settings.fields import setting
-from sempre.server.settings.parse import parse_duration_map, parse_list, parse_vacuum
+from sempre.server.settings.parse import parse_vacuum
+from sempre.settings.fields import setting
+from sempre.settings.parse import parse_duration_map, parse_list
 
 _ON = "Run this service."
 _LOOP = "Seconds from the start of one round to the start of the next."

@@ -13,6 +13,7 @@ import pytest
 
 from sempre import __version__
 from sempre.server.settings import describe
+from sempre.settings import client
 from tests.unit.cli.conftest import Invoke
 
 TREE = [
@@ -119,7 +120,18 @@ def test_config_set_refuses_and_writes_nothing(home: Path, assignment: str, mess
 
 def test_config_view_with_defaults_lists_every_setting(invoke: Invoke) -> None:
     listed = json.loads(invoke("config", "view", "--show-defaults", "-o", "json").stdout)["settings"]
-    assert set(listed) == {info.name for info in describe()}
+    assert set(listed) == {info.name for info in (*describe(), *client.describe())}
+
+
+def test_config_knows_settings_of_clients(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert invoke("config", "set", "PREFECT_CLIENT_RETRY_EXTRA_CODES=500,504").exit_code == 0
+    listed = json.loads(invoke("config", "view", "-o", "json").stdout)["settings"]
+    assert listed["SEMPRE_CLIENT_RETRY_EXTRA_CODES"]["value"] == [500, 504]
+    refused = invoke("config", "set", "SEMPRE_CLIENT_RETRY_EXTRA_CODES=9")
+    assert refused.exit_code == 1
+    assert "100 to 599" in refused.output
+    assert "is not a setting" in invoke("config", "set", "SEMPRE_API_ULR=http://x").output
 
 
 def test_services_ls_lists_all_and_says_what_decides(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sempre.server.settings.errors import SettingsError
+from sempre.settings.errors import SettingsError
 
 DEFAULT_PROFILE = "default"
+
+
+def default_home() -> Path:
+    """`~/.sempre`."""
+    return Path("~/.sempre").expanduser()
 
 
 @dataclass

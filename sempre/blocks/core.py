@@ -1,0 +1,5 @@
+"""The base class of block types."""
+
+from sempre.sdk.blocks import Block
+
+__all__ = ["Block"]

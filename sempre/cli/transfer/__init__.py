@@ -1,0 +1,1 @@
+"""`sempre transfer`: what was set up on one server, set up on another."""

@@ -1,0 +1,123 @@
+# Made from sempre/client/calls/concurrency.py by scripts/sync_client.py: change that file.
+"""Concurrency limits: slots by name with leases, and the older view by tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sempre.client.bodies import Given, body_of, path_part, plain
+from sempre.client.errors import ObjectAlreadyExists, ObjectNotFound
+from sempre.client.sync_calls.base import SyncCalls
+from sempre.schemas.concurrency import (
+    ConcurrencyLimit,
+    ConcurrencyLimitV2,
+    ConcurrencyLimitWithLeaseResponse,
+    GlobalConcurrencyLimitResponse,
+    MinimalConcurrencyLimitResponse,
+)
+
+__all__ = ["SyncConcurrencyCalls"]
+
+_V2 = "/v2/concurrency_limits"
+
+
+class SyncConcurrencyCalls(SyncCalls):
+    # --- slots -----------------------------------------------------------------------------------------
+
+    def increment_concurrency_slots_with_lease(
+        self,
+        names: Iterable[str],
+        slots: int,
+        mode: str = "concurrency",
+        lease_duration: float = 300,
+        holder: Given | None = None,
+    ) -> ConcurrencyLimitWithLeaseResponse:
+        """Take slots of every limit that exists of `names`, for `lease_duration` seconds. An answer without limits
+        means that none of them exists. ApiRefused with 423 while there are too few: `retry_after` seconds later is a
+        good time to ask again."""
+        body = body_of(names=sorted(names), slots=slots, mode=mode, lease_duration=lease_duration, holder=holder)
+        return self._one(ConcurrencyLimitWithLeaseResponse, "POST", f"{_V2}/increment-with-lease", body)
+
+    def renew_concurrency_lease(self, lease_id: UUID | str, lease_duration: float) -> None:
+        """Keep the slots for so many seconds from now. ObjectNotFound once the lease is gone."""
+        body = {"lease_duration": lease_duration}
+        self._request("POST", f"{_V2}/leases/{path_part(lease_id)}/renew", body)
+
+    def release_concurrency_slots_with_lease(self, lease_id: UUID | str) -> None:
+        """Give the slots back; a lease that is gone already changes nothing."""
+        try:
+            self._request("POST", f"{_V2}/decrement-with-lease", {"lease_id": str(lease_id)})
+        except ObjectNotFound as error:
+            if not error.repeated:
+                raise
+
+    def increment_concurrency_slots(
+        self, names: Iterable[str], slots: int, mode: str = "concurrency"
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        """Take slots without a lease: of limits that decay (`mode="rate_limit"`), which nobody gives back."""
+        body = {"names": sorted(names), "slots": slots, "mode": mode}
+        return self._many(MinimalConcurrencyLimitResponse, "POST", f"{_V2}/increment", body)
+
+    def release_concurrency_slots(
+        self, names: Iterable[str], slots: int, occupancy_seconds: float
+    ) -> list[MinimalConcurrencyLimitResponse]:
+        """Give back slots that were taken without a lease."""
+        body = {"names": sorted(names), "slots": slots, "occupancy_seconds": occupancy_seconds}
+        return self._many(MinimalConcurrencyLimitResponse, "POST", f"{_V2}/decrement", body)
+
+    # --- limits by name --------------------------------------------------------------------------------
+
+    def create_global_concurrency_limit(self, concurrency_limit: Given) -> UUID:
+        """Create a limit from a `ConcurrencyLimitV2Create`; returns its id. ObjectAlreadyExists if there is one."""
+        body = plain(concurrency_limit)
+        try:
+            return (self._one(ConcurrencyLimitV2, "POST", f"{_V2}/", body)).id
+        except ObjectAlreadyExists as error:
+            if not error.repeated:
+                raise
+            return (self.read_global_concurrency_limit_by_name(body["name"])).id
+
+    def read_global_concurrency_limit_by_name(self, name: str) -> GlobalConcurrencyLimitResponse:
+        return self._one(GlobalConcurrencyLimitResponse, "GET", f"{_V2}/{path_part(name)}")
+
+    def read_global_concurrency_limits(
+        self, limit: int | None = None, offset: int = 0
+    ) -> list[GlobalConcurrencyLimitResponse]:
+        body = body_of(limit=limit, offset=offset)
+        return self._many(GlobalConcurrencyLimitResponse, "POST", f"{_V2}/filter", body)
+
+    def update_global_concurrency_limit(self, name: str, concurrency_limit: Given) -> None:
+        self._request("PATCH", f"{_V2}/{path_part(name)}", plain(concurrency_limit))
+
+    def upsert_global_concurrency_limit_by_name(self, name: str, limit: int) -> None:
+        """Create the limit, or change how many slots it has."""
+        try:
+            self.update_global_concurrency_limit(name, {"limit": limit})
+        except ObjectNotFound:
+            self.create_global_concurrency_limit({"name": name, "limit": limit})
+
+    def delete_global_concurrency_limit_by_name(self, name: str) -> None:
+        self._delete(f"{_V2}/{path_part(name)}")
+
+    # --- limits by tag ---------------------------------------------------------------------------------
+
+    def create_concurrency_limit(self, tag: str, concurrency_limit: int) -> UUID:
+        """Limit the task runs with a tag, or change the limit there is. Returns its id."""
+        body = {"tag": tag, "concurrency_limit": concurrency_limit}
+        return (self._one(ConcurrencyLimit, "POST", "/concurrency_limits/", body)).id
+
+    def read_concurrency_limit_by_tag(self, tag: str) -> ConcurrencyLimit:
+        return self._one(ConcurrencyLimit, "GET", f"/concurrency_limits/tag/{path_part(tag)}")
+
+    def read_concurrency_limits(self, limit: int | None = None, offset: int = 0) -> list[ConcurrencyLimit]:
+        body = body_of(limit=limit, offset=offset)
+        return self._many(ConcurrencyLimit, "POST", "/concurrency_limits/filter", body)
+
+    def reset_concurrency_limit_by_tag(self, tag: str, slot_override: list[UUID] | None = None) -> None:
+        """Free all slots, or have exactly these task runs hold one each."""
+        body = {"slot_override": None if slot_override is None else [str(each) for each in slot_override]}
+        self._request("POST", f"/concurrency_limits/tag/{path_part(tag)}/reset", body)
+
+    def delete_concurrency_limit_by_tag(self, tag: str) -> None:
+        self._delete(f"/concurrency_limits/tag/{path_part(tag)}")

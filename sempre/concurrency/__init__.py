@@ -1,0 +1,1 @@
+"""Slots of concurrency limits, and rates."""

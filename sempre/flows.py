@@ -1,0 +1,5 @@
+"""Flows."""
+
+from sempre.sdk.flows import Flow, flow
+
+__all__ = ["Flow", "flow"]

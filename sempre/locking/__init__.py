@@ -1,0 +1,1 @@
+"""Locks for keys of results."""

@@ -1,0 +1,5 @@
+"""Locks among threads."""
+
+from sempre.sdk.locking import MemoryLockManager
+
+__all__ = ["MemoryLockManager"]

@@ -1,0 +1,134 @@
+"""Executes one flow run that the server has: `python -m sempre.sdk.execute [<flow run id>]`.
+
+Workers and runners start this in the directory that the deployment's code is in. The exit code is 0 whenever the server
+knows how the run ended, or that it goes on elsewhere; 1 if the run could not be executed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sempre.sdk.api import ClientOrchestrator
+from sempre.sdk.engine.calls import execute_flow_run
+from sempre.sdk.engine.world import current_world
+from sempre.sdk.errors import Abort, Pause, TerminationSignal
+from sempre.sdk.flows import Flow
+from sempre.sdk.ids import now
+from sempre.sdk.loading import load_flow_from_entrypoint
+from sempre.sdk.loggers import get_logger
+from sempre.sdk.runs import FlowRun
+from sempre.sdk.states import Cancelled, Crashed
+
+__all__ = ["execute", "main"]
+
+_BEHAVIOR = "SEMPRE_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"  # "reschedule": SIGTERM hands the run back
+_COMPATIBLE_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
+_TERMINATED = 143  # as a shell shows a process that SIGTERM ended
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    text = given[0] if given else _variable("FLOW_RUN_ID")
+    if not text:
+        print("Say which flow run: python -m sempre.sdk.execute <flow run id>", file=sys.stderr)  # noqa: T201
+        return 2
+    return execute(UUID(text))
+
+
+def execute(flow_run_id: UUID) -> int:
+    """Run it to its end in this process; returns the exit code. Errors of the API are raised."""
+    from sempre.client import backstage
+
+    api = ClientOrchestrator()
+    run = backstage.run(api.read_flow_run(flow_run_id))
+    if run.state is not None and run.state.is_cancelling():
+        backstage.run(api.propose(run.id, Cancelled(message="Cancelled before it began."), run.id, True))
+        return 0
+    try:
+        flow = _flow_of(run, api)
+    except Exception as error:
+        return _not_loaded(run, api, error)
+    policy = {**run.empirical_policy, "retries": flow.retries, "retry_delay": int(flow.retry_delay_seconds)}
+    backstage.run(api.call("PATCH", f"/flow_runs/{run.id}", {"flow_version": flow.version, "empirical_policy": policy}))
+    run.empirical_policy = policy
+    try:
+        reschedules = os.environ.get(_BEHAVIOR, os.environ.get(_COMPATIBLE_BEHAVIOR, "")) == "reschedule"
+        outcome: Any = execute_flow_run(flow, run, return_state=True, reschedules=reschedules)
+        if inspect.isawaitable(outcome):
+            asyncio.run(_wait(outcome))
+    except (Abort, Pause) as stopped:
+        get_logger().info(f"Flow run {run.name!r} does not go on here: {stopped}")
+    except (TerminationSignal, asyncio.CancelledError):
+        return 0 if reschedules else _TERMINATED
+    return 0
+
+
+async def _wait(outcome: Any) -> Any:
+    return await outcome
+
+
+def _flow_of(run: FlowRun, api: ClientOrchestrator) -> Flow[..., Any]:
+    """The flow of the entrypoint that whoever started this process names, or that the deployment has."""
+    from sempre.client import backstage
+
+    entrypoint = _variable("FLOW_ENTRYPOINT")
+    if not entrypoint:
+        if run.deployment_id is None:
+            raise ValueError("the run has no deployment, so nothing says where its code is")
+        deployment = backstage.run(api.call("GET", f"/deployments/{run.deployment_id}"))
+        _enter_code(deployment)
+        entrypoint = deployment.get("entrypoint")
+        if not entrypoint:
+            raise ValueError(f"the deployment {deployment.get('name')!r} has no entrypoint")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return load_flow_from_entrypoint(entrypoint)
+
+
+def _enter_code(deployment: dict[str, Any]) -> None:
+    """Go to the directory that the deployment's code is in, as far as that takes no more than going there."""
+    directory = deployment.get("path")
+    for step in deployment.get("pull_steps") or []:
+        for name, inputs in step.items():
+            if not name.endswith(".set_working_directory"):
+                raise ValueError(f"the pull step {name!r} is a worker's to carry out, not done by this process")
+            directory = inputs["directory"]
+    if directory and Path(directory).is_dir():
+        os.chdir(directory)
+
+
+def _not_loaded(run: FlowRun, api: ClientOrchestrator, error: Exception) -> int:
+    """Without its code there is nothing to run: the run crashes, and says why."""
+    from sempre.client import backstage
+
+    logging.getLogger("sempre").error("The flow could not be loaded", exc_info=error)
+    current_world().log(
+        {
+            "name": "sempre.flow_runs",
+            "level": logging.ERROR,
+            "message": "The flow could not be loaded:\n" + "".join(traceback.format_exception(error)),
+            "timestamp": now().isoformat(),
+            "flow_run_id": str(run.id),
+            "task_run_id": None,
+        }
+    )
+    state = Crashed(message=f"The flow could not be loaded: {error}")
+    backstage.run(api.propose(run.id, state, state.id, True))
+    return 1
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(f"SEMPRE__{name}") or os.environ.get(f"PREFECT__{name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""A store: a storage, a serializer and, where calls exclude each other, locks."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sempre.sdk.errors import ConfigurationError, MissingResult, SerializationError
+from sempre.sdk.locking import LockManager
+from sempre.sdk.results.record import ResultMetadata, ResultRecord
+from sempre.sdk.results.serializers import Serializer, serializer_of
+from sempre.sdk.results.storages import LocalStorage, Storage, storage_of
+from sempre.settings import get_current_settings
+
+__all__ = ["ResultStore", "default_storage", "default_store", "get_result_store", "read_metadata"]
+
+
+class ResultStore:
+    """Writes and finds results by key.
+
+    A result is one object: a line of JSON with its metadata, then the serializer's bytes. So it is there whole, or not
+    at all.
+    """
+
+    def __init__(
+        self,
+        result_storage: Storage | str | None = None,
+        serializer: Serializer | str | None = None,
+        lock_manager: LockManager | None = None,
+    ) -> None:
+        self.storage = default_storage() if result_storage is None else storage_of(result_storage)
+        chosen = get_current_settings().results.default_serializer if serializer is None else serializer
+        self.serializer = serializer_of(chosen)
+        self.lock_manager = lock_manager
+
+    def with_options(
+        self,
+        result_storage: Storage | str | None = None,
+        serializer: Serializer | str | None = None,
+        lock_manager: LockManager | None = None,
+    ) -> ResultStore:
+        """The same store with another storage, serializer or locks."""
+        if result_storage is None and serializer is None and lock_manager is None:
+            return self
+        return ResultStore(
+            self.storage if result_storage is None else result_storage,
+            self.serializer if serializer is None else serializer,
+            self.lock_manager if lock_manager is None else lock_manager,
+        )
+
+    def record(self, value: Any, key: str | None = None, expiration: datetime | None = None) -> ResultRecord:
+        """A value with the place where :meth:`write` will put it; a fresh key by default."""
+        return ResultRecord(
+            value,
+            ResultMetadata(key or uuid4().hex, self.serializer.to_json(), expiration, self.storage.to_json()),
+        )
+
+    def write(self, record: ResultRecord) -> None:
+        """Raises SerializationError, or what the storage raises."""
+        metadata = record.metadata
+        if metadata is None:
+            raise ConfigurationError("This result has no place: make its record with ResultStore.record().")
+        header = json.dumps(metadata.to_json(), separators=(",", ":")).encode()
+        body = serializer_of(metadata.serializer).dumps(record.result)
+        self.storage.write(metadata.storage_key, header + b"\n" + body)
+
+    def read(self, key: str) -> ResultRecord | None:
+        """What is kept under the key and has not expired. Raises SerializationError for what is no result."""
+        try:
+            content = self.storage.read(key)
+        except FileNotFoundError:
+            return None
+        header, separator, body = content.partition(b"\n")
+        try:
+            metadata = ResultMetadata.from_json(json.loads(header))
+        except ValueError as error:
+            raise SerializationError(f"What is kept under {key!r} is no result: {error}") from None
+        if not separator:
+            raise SerializationError(f"What is kept under {key!r} is cut off.")
+        if metadata.is_expired():
+            return None
+        return ResultRecord(serializer_of(metadata.serializer).loads(body), metadata)
+
+    def exists(self, key: str) -> bool:
+        return self.storage.exists(key)
+
+    def delete(self, key: str) -> None:
+        self.storage.delete(key)
+
+    def locks(self) -> LockManager:
+        """Raises ConfigurationError if the store has none."""
+        if self.lock_manager is None:
+            raise ConfigurationError(
+                "Calls with the same key can exclude each other only if there are locks: give a lock_manager to the "
+                "store or the cache policy, MemoryLockManager() for threads, FileSystemLockManager(...) for processes."
+            )
+        return self.lock_manager
+
+
+def default_storage() -> Storage:
+    """The directory that the settings name."""
+    return LocalStorage(get_current_settings().storage_path)
+
+
+def default_store() -> ResultStore:
+    return ResultStore()
+
+
+def get_result_store() -> ResultStore:
+    """The store of the run around the caller, or the default one."""
+    from sempre.sdk.context import FlowRunContext, TaskRunContext
+
+    context = TaskRunContext.get() or FlowRunContext.get()
+    return default_store() if context is None else context.result_store
+
+
+def read_metadata(stored: dict[str, Any]) -> ResultRecord:
+    """The value whose place a state read from the API names. Raises MissingResult if it is not there (any more)."""
+    metadata = ResultMetadata.from_json(stored)
+    storage = default_storage() if metadata.storage is None else storage_of(metadata.storage)
+    found = ResultStore(storage, serializer_of(metadata.serializer)).read(metadata.storage_key)
+    if found is None:
+        raise MissingResult(
+            f"There is no result under {metadata.storage_key!r} in {storage!r}: it expired, was deleted, or is on "
+            "another machine."
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Task runners: where submitted tasks are executed."""

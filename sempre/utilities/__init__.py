@@ -1,0 +1,1 @@
+"""Small things with well-known addresses."""
