@@ -31,8 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def _logs_are_heard() -> None:
-    """What a test before made of the loggers of flows ends with it: pytest listens at the root."""
-    logging.getLogger("sempre").propagate = True
+    """What a test before made of our loggers ends with it: pytest listens at the root, to everything."""
+    logger = logging.getLogger("sempre")
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

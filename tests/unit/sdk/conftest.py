@@ -16,9 +16,12 @@ def world(tmp_path: Path) -> Iterator[FakeWorld]:
     """Flows and tasks run without a server; results lie in the test's own directory."""
     made = FakeWorld()
     before = set_world(made)
-    logging.getLogger("sempre").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("sempre")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         with temporary_settings({"home": str(tmp_path / "home")}):
             yield made
     finally:
         set_world(before)
+        logger.setLevel(level)
