@@ -112,8 +112,9 @@ def _without(kind: str) -> Change:
 
 
 def _never_begun(lines: list[Entry]) -> list[Entry]:
-    """A worker never began a run that it claimed."""
-    first = next(one for one in lines if one["kind"] == "begin" and one["worker"])
+    """A worker never began a run that it claimed and that came to its end."""
+    completed = {one["id"] for one in lines if one["kind"] == "finished" and one["type"] == "COMPLETED"}
+    first = next(one for one in lines if one["kind"] == "begin" and one["worker"] and one["id"] in completed)
     return [one for one in lines if one["kind"] != "begin" or one["id"] != first["id"]]
 
 
