@@ -31,6 +31,9 @@ def run_script(sql: str) -> None:
     if op.get_context().as_sql:
         op.get_context().impl.static_output(sql)
         return
+    # SQLAlchemy begins its transaction with the first statement that goes through it. Without one the script would be
+    # committed by itself, before the revision is recorded.
+    op.get_bind().execute(text("SELECT 1"))
     on_driver(lambda connection: patiently(connection, sql, tell))
 
 

@@ -79,7 +79,9 @@ async def _killed_upgrade(database: Database, after: int, delay: float) -> tuple
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
         await process.wait()
-    return "DONE" in said, said
+    ended = "DONE" in said
+    assert ended or process.returncode == -signal.SIGKILL, said
+    return ended, said
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -101,6 +103,19 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(old: Database, empty
         wrong = "SELECT count(*) FROM task_run t JOIN flow_run f ON f.id = t.flow_run_id WHERE t.flow_id <> f.flow_id"
         assert await connection.fetchval(wrong) == 0
     print(f"\nkilled {kills} times")
+
+
+@pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, int(migrate.head()) + 1)])
+async def test_what_a_revision_did_is_recorded_with_it_or_undone(empty: Database, revision: str) -> None:
+    def fail(sentence: str) -> None:
+        if sentence.startswith(f"Applied {revision}"):
+            raise RuntimeError("the process ends here")
+
+    with pytest.raises(RuntimeError, match="ends here"):
+        await migrate.upgrade(empty.url, tell=fail)
+    assert await migrate.current(empty.url) != revision
+    await migrate.upgrade(empty.url)
+    assert (await migrate.look(empty.url)).is_enough
 
 
 async def test_three_processes_upgrade_an_empty_database_at_once(empty: Database, workdir: Path) -> None:
