@@ -19,6 +19,8 @@ from sempre.server.settings.database import DatabaseSettings
 
 __all__ = ["open_resources"]
 
+_CLOSE_SECONDS = 2.0  # for statements that still run when everything else has ended
+
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Scope]:
@@ -38,7 +40,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Scope]:
             finally:
                 await doorbell.stop()
     finally:
-        await db.close()
+        await db.close(_CLOSE_SECONDS)
         if embedded is not None:
             await asyncio.to_thread(embedded.release)
 

@@ -39,7 +39,7 @@ _MOST_CLAIMS = 20
 # An action begins when the one before it of the same firing has ended, or has taken this long.
 _PATIENCE_SECONDS = 5.0
 # For actions that were cut to be let go of.
-_CUT_SECONDS = 4.0
+_CUT_SECONDS = 3.0
 # Between two attempts to write down how an action ended, while the database is away.
 _AWAY_SECONDS = 0.5
 

@@ -20,7 +20,7 @@ log = logging.getLogger("sempre.services")
 RENEW_SECONDS = 2.0
 _AGAIN_SECONDS = 10.0  # at most, until a round that the database's absence ended is repeated
 _CUT_SECONDS = 2.0  # for a round that was cancelled to end
-_RELEASE_SECONDS = 2.0  # to give turns back; not given back they run out
+_RELEASE_SECONDS = 1.0  # to give turns back; not given back they run out
 _LONGEST_ERROR = 2000
 
 

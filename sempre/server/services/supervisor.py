@@ -39,8 +39,10 @@ log = logging.getLogger("sempre.services")
 
 _AWAY_SECONDS = 1.0  # between two looks at a database that is away
 _SHORTEST_SECONDS = 0.02  # between two starts of a continuous service that has nothing to do
-_TAKEN_SECONDS = 2.0  # for turns to arrive that are being taken when the services are to stop
-_CUT_SECONDS = 3.0  # for what was cancelled to end
+# What a stop may take beyond its patience, when nothing answers: these, and what rounds and actions allow themselves
+# (3 s), are together less than LAST_SECONDS of the process.
+_TAKEN_SECONDS = 1.0  # for turns to arrive that are being taken when the services are to stop
+_CUT_SECONDS = 2.0  # for what was cancelled to end
 _LEAVE_SECONDS = 1.0  # to say that this process is gone; whoever looks finds out anyhow
 _MOST_DEATHS = 6
 _RESTART_SECONDS = 1.0  # times the deaths so far, before a loop is run again
@@ -104,7 +106,9 @@ class Supervisor:
         drained = self._periodic.rounds.drain(left)
         leaving = [service.stop(self._scope, left) for service in self._services if service.stop]
         await asyncio.gather(drained, *leaving, return_exceptions=True)
-        await _ended(self._renewing)
+        await asyncio.gather(_ended(self._renewing), self._leave())
+
+    async def _leave(self) -> None:
         with contextlib.suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._replica.leave()

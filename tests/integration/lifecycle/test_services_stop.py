@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import httpx
 import psutil  # type: ignore[import-untyped, unused-ignore]
 import pytest
 
+from sempre.db import migrate
 from tests.integration.lifecycle.conftest import locked, somebody_waits
 from tests.support.database import Database, Postgres
 from tests.support.servers import SempreServer, ServicesProcess
@@ -57,6 +59,24 @@ def _signal(postgres: Postgres, number: int) -> None:
     postmaster = psutil.Process(postgres.pid)
     for process in (postmaster, *postmaster.children(recursive=True)):
         process.send_signal(number)
+
+
+def test_a_stop_ends_in_time_while_the_database_hangs(hanging: Postgres, workdir: Path) -> None:
+    """With no patience at all for rounds: the process ends by itself, before the timer that would end it with 1."""
+    env = {"SEMPRE_SERVER_SERVICES_DRAIN_SECONDS": "0", "SEMPRE_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "0.1"}
+    database = hanging.create()
+    asyncio.run(migrate.upgrade(database.url))
+    services = ServicesProcess(workdir, database, "hung-database", env)
+    services.start()
+    try:
+        eventually(lambda: _leases(database) > 0, "log consumers hold leases", 60)
+        _signal(hanging, signal.SIGSTOP)
+        assert services.process is not None
+        services.process.signal(signal.SIGTERM)
+        assert services.process.wait(15) == 0
+    finally:
+        _signal(hanging, signal.SIGCONT)
+        services.stop()
 
 
 def test_readiness_is_told_in_time_while_the_database_hangs(hanging: Postgres, workdir: Path) -> None:
