@@ -27,6 +27,8 @@ DUE_SECONDS = 8.0
 """How old a due run may be when the storm is over and workers are free."""
 _REST_SECONDS = 30.0
 _FIRST_SLOT_SECONDS = 20.0
+# What fences are for, which the previous release does not know: check -> the column of the run.
+_FENCED = {"illegal transition": "flow_run_id", "run did not stay finished": "id"}
 
 
 def unsettled(database: Database) -> dict[str, int]:
@@ -64,6 +66,7 @@ async def examine(connection: Any, entries: Entries) -> Report:
     """The same on an open connection, in the caller's transaction."""
     audit = _Audit(connection, entries, Report())
     await audit.figures()
+    await audit.look()
     for name, sql in storm_queries.ALWAYS.items():
         await audit.ask(name, sql)
     await audit.acknowledged()
@@ -80,13 +83,23 @@ class _Audit:
     def __init__(self, connection: Any, entries: Entries, report: Report) -> None:
         self._connection = connection
         self._entries = entries
+        self._states: list[dict[str, Any]] = []
+        self._unfenced: set[str] = set()
         self.report = report
 
     async def rows(self, sql: str, *arguments: object) -> list[dict[str, Any]]:
         return [dict(record) for record in await self._connection.fetch(sql, *arguments)]
 
     async def ask(self, name: str, sql: str, *arguments: object) -> None:
-        self.report.add(name, await self.rows(sql, *arguments))
+        rows = await self.rows(sql, *arguments)
+        if column := _FENCED.get(name):
+            rows = [row for row in rows if str(row[column]) not in self._unfenced]
+        self.report.add(name, rows)
+
+    async def look(self) -> None:
+        self._states = await self.rows(storm_queries.STATES)
+        self._unfenced = storm_checks.unfenced(self._entries, self._states)
+        self.report.figures["runs the previous release did not fence"] = len(self._unfenced)
 
     async def figures(self) -> None:
         for sql in (queries.FIGURES, storm_queries.FIGURES):
@@ -119,7 +132,7 @@ class _Audit:
         self.report.add("background task given twice", storm_checks.tasks_given_twice(self._entries))
 
     async def executions(self) -> None:
-        entries, states = self._entries, await self.rows(storm_queries.STATES)
+        entries, states = self._entries, self._states
         add = self.report.add
         add("run executed twice", storm_checks.executed_twice(entries, states))
         add("stock run executed twice", storm_checks.stock_executed_twice(entries, states))

@@ -109,6 +109,20 @@ def crowded(entries: Entries, states: Rows, limits: dict[str, int]) -> Rows:
     ]
 
 
+def unfenced(entries: Entries, states: Rows) -> set[str]:
+    """Runs that a server of the previous release moved on though they had been taken back: it knows no such rule, and
+    drops what the state before says of it. One of this release never does."""
+    upgrades = [
+        (line["struck"], line["lifted"]) for line in entries.of_kind("strike") if line["fault"] == "previous release"
+    ]
+    return {
+        row["run"]
+        for before, row in pairwise(states)
+        if before["run"] == row["run"] and before["fenced"] and not row["fenced"]
+        if any(struck <= row["at"] <= lifted for struck, lifted in upgrades)
+    }
+
+
 def false_alarms(entries: Entries, states: Rows, silence: float) -> Rows:
     """Runs that a service crashed for their silence though a heartbeat had just been acknowledged."""
     said = {line["state"] for line in entries.of_kind("moved")}
@@ -128,16 +142,18 @@ def taken_back_early(entries: Entries, states: Rows) -> Rows:
     """Claims taken back though the worker's process had just been heard and they had not lasted for long."""
     claimed = {line["state"]: line["process"] for line in entries.of_kind("moved") if line["type"] == "PENDING"}
     said = {line["state"] for line in entries.of_kind("moved")}
-    beats: dict[str, list[float]] = defaultdict(list)
+    beats: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in entries.of_kind("worker_beat"):
-        beats[line["process"]].append(line["sent"])
+        beats[line["process"]].append((line["sent"], line["at"]))
     offences: Rows = []
     before: dict[str, Any] = {"run": None}
     for row in states:
         taken_back = row["run"] == before["run"] and before["type"] == "PENDING" and row["type"] == "SCHEDULED"
         if taken_back and row["id"] not in said and before["id"] in claimed:
             in_time = row["at"] - _ON_ITS_WAY_SECONDS
-            heard = max([before["at"], *(at for at in beats[claimed[before["id"]]] if at <= in_time)])
+            # One that waited for its answer when the claim was taken back may not have been written down by then.
+            process = beats[claimed[before["id"]]]
+            heard = max([before["at"], *(sent for sent, told in process if sent <= in_time and told <= row["at"])])
             living = row["at"] - heard < DEAD_WORKER_SECONDS - _CLOCK_SLACK
             if living and row["at"] - before["at"] < CLAIM_SECONDS - _CLOCK_SLACK:
                 offences.append({"run": row["run"], "process": claimed[before["id"]], "heard": heard, "at": row["at"]})

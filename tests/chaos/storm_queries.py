@@ -124,7 +124,7 @@ FROM event WHERE event LIKE 'load.%'
 """
 STATES = """
 SELECT h.flow_run_id::text AS run, h.id::text, h.type, h.name, h.message, extract(epoch FROM h.timestamp)::float8 AS at,
-       r.deployment_id::text AS deployment
+       r.deployment_id::text AS deployment, coalesce(h.details ? 'taken_back', false) AS fenced
 FROM flow_run_state h JOIN flow_run r ON r.id = h.flow_run_id ORDER BY h.flow_run_id, h.timestamp
 """
 TASKS_NOT_COMPLETED = """
