@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import random
 
+import pytest
+
 SHORT = os.environ.get("SEMPRE_CHAOS", "full") == "short"
+in_full_form = pytest.mark.skipif(SHORT, reason="in the full form")
+"""For what every change need not wait for: tests of the auditor itself, and what the storm covers as well."""
 
 
 def either(short: float, full: float) -> float:

@@ -12,11 +12,12 @@ import pytest
 from tests.chaos.auditor import audit, examine, settled
 from tests.chaos.ledger import Entries, Ledger
 from tests.chaos.load import BackgroundLoad, Shape
+from tests.chaos.plan import in_full_form
 from tests.support.database import Database
 from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, in_full_form]
 
 SHAPE = Shape(lifecycles=2, minutely=1, frequent=1, runners=1, contenders=5, takers=1)
 ENVIRONMENT = {

@@ -13,14 +13,13 @@ from tests.chaos.auditor import audit, settled
 from tests.chaos.faults.hands import Faults
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import LIMITED, BackgroundLoad, Shape
-from tests.chaos.plan import SHORT, chaos_seconds, say, seeded
+from tests.chaos.plan import chaos_seconds, in_full_form, say, seeded
 from tests.chaos.queries import LEASES_STILL_THERE
 from tests.support.database import Database
 from tests.support.servers import Ensemble
 from tests.support.wait import eventually
 
-# The short form has the storm, which strikes more things, and three replicas without coordination (test_must_hold).
-pytestmark = [pytest.mark.chaos, pytest.mark.skipif(SHORT, reason="in the full form")]
+pytestmark = [pytest.mark.chaos, in_full_form]
 
 SECONDS = chaos_seconds(short=25, full=240)
 SHAPE = Shape(minutely=50, frequent=6, runners=2, contenders=20, slots=3, takers=8, abandoned=2)

@@ -8,12 +8,16 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import pytest
 
+from tests.chaos.plan import in_full_form
 from tests.support.database import Database
 from tests.support.events import an_event
 from tests.support.runs import Runs, open_api
 from tests.support.servers import SempreServer, ServicesProcess
 from tests.support.wait import eventually
+
+pytestmark = [pytest.mark.chaos, in_full_form]
 
 # A run is given up 8 s after its last heartbeat.
 HASTY = {

@@ -14,7 +14,7 @@ from tests.chaos.load import BackgroundLoad, Shape
 from tests.chaos.loads import shape as storm_shape
 from tests.chaos.loads.control import StormLoad
 from tests.chaos.members import FLOWS
-from tests.chaos.plan import either, say, seed_of, seeded
+from tests.chaos.plan import either, in_full_form, say, seed_of, seeded
 from tests.chaos.probes import Probes
 from tests.chaos.stage import Stage
 from tests.chaos.storm import wait_settled
@@ -119,6 +119,7 @@ def test_services_killed(stage: Stage, workdir: Path) -> None:
     assert max(worst.values()) < 10
 
 
+@in_full_form
 def test_postgres_restarts_under_real_flows(stage: Stage, workdir: Path) -> None:
     """Postgres is away for 10 s while flows of the real client run: all complete."""
     client = PrefectClient(stage.api_url, workdir / "flows", FLOWS)
@@ -145,6 +146,7 @@ def test_postgres_restarts_under_real_flows(stage: Stage, workdir: Path) -> None
     assert runs == [{"state_type": "COMPLETED", "runs": count}]
 
 
+@in_full_form
 def test_three_replicas_without_coordination(workdir: Path) -> None:
     """Exactly one run for each slot of hundreds of schedules, though every replica plans all of them at once."""
     env = {

@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.auditor import audit, settled
 from tests.chaos.gates import MOMENTS, Gate
 from tests.chaos.ledger import Entries
-from tests.chaos.plan import SHORT, either, say, seeded
+from tests.chaos.plan import SHORT, either, in_full_form, say, seeded
 from tests.chaos.solo import Solo
 from tests.support.prefect_env import finish
 from tests.support.processes import ManagedProcess
@@ -35,6 +35,7 @@ def solo(workdir: Path) -> Iterator[Solo]:
     server.server.stop()
 
 
+@in_full_form
 @pytest.mark.parametrize("commit", [True, False], ids=["committed unheard", "undone"])
 def test_killed_in_the_middle_of_each_kind_of_statement(solo: Solo, commit: bool, workdir: Path) -> None:
     rounds = 14

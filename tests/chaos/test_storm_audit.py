@@ -17,13 +17,14 @@ from tests.chaos.auditor import Report
 from tests.chaos.ledger import Entries, Entry
 from tests.chaos.loads.control import StormLoad
 from tests.chaos.loads.shape import ENVIRONMENT, Shape
+from tests.chaos.plan import in_full_form
 from tests.chaos.storm_audit import audit_storm, examine, leaked_slots, unsettled
 from tests.chaos.test_auditor import TAMPERED
 from tests.support.database import Database
 from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, in_full_form]
 
 SHAPE = Shape(minutely=1, frequent=2, queued=1, choosy=1, workers=2, requests=2.0, mishaps=0.0, takers=2, stream=30)
 
