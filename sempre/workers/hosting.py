@@ -19,7 +19,6 @@ from sempre.schemas.flow_runs import FlowRun
 from sempre.schemas.flows import Flow
 from sempre.schemas.work_pools import WorkPoolResponse
 from sempre.sdk.ids import now
-from sempre.sdk.serving import proposals
 from sempre.sdk.serving.claim_folder import Claim, ClaimFolder
 from sempre.sdk.serving.keeper import Gone, NothingStarted, Taken, Unstartable
 from sempre.settings import ClientSettings
@@ -118,11 +117,10 @@ class WorkerHost:
                 part["prefect.infrastructure.status-code"] = str(ending.exit_code)
         self._events.tell("executed-flow-run", related, follows=self._submitted.get(taken))
 
-    async def adopted(self, claim: Claim, notes: ClaimFolder, identifier: str) -> Taken | None:
-        """A run whose infrastructure was started before; None if the run was deleted."""
-        run = await proposals.read_run(self._client, UUID(claim.flow_run_id))
-        if run is None:
-            return None
+    async def recover(self, claim: Claim, notes: ClaimFolder) -> str | None:
+        return await self._infrastructure.recover(UUID(claim.flow_run_id), notes.path, claim.identifier)
+
+    async def adopted(self, run: FlowRun, claim: Claim, notes: ClaimFolder, identifier: str) -> Taken:
         taken = Taken(run, claim, notes, begun=True)
         try:
             self._jobs[taken] = await self._job(run, notes)

@@ -84,6 +84,12 @@ class Host(Protocol):
     def ended(self, taken: Taken, ending: Ending, verdict: Verdict) -> None:
         """The end was reported."""
 
+    async def recover(self, claim: Claim, notes: ClaimFolder) -> str | None:
+        """How to find what a dead player started for a claim; None if nothing was, and nothing will be any more."""
+
+    async def adopted(self, run: FlowRun, claim: Claim, notes: ClaimFolder, identifier: str) -> Taken:
+        """A run whose infrastructure was started before."""
+
 
 class RunKeeper:
     """Keeps the runs of one player. Its methods belong to the player's loop."""
