@@ -10,7 +10,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from sempre.client.client import Client
-from sempre.client.errors import ObjectNotFound
+from sempre.client.errors import ClientError, ObjectNotFound
 from sempre.client.shipping import Shipper
 from sempre.core.dispatching import Ending, Verdict, crash_message
 from sempre.core.states import StateType
@@ -124,7 +124,7 @@ class WorkerHost:
         taken = Taken(run, claim, notes, begun=True)
         try:
             self._jobs[taken] = await self._job(run, notes)
-        except (UnresolvedJob, Gone):  # it was started by another job, and can be watched by what is left
+        except (UnresolvedJob, Gone, ClientError):  # it was started by another job, and can be watched by what is left
             self._jobs[taken] = JobConfiguration(flow_run_id=run.id, flow_run_name=run.name, folder=notes.path)
         self._note(taken, identifier)
         if not run.infrastructure_pid:

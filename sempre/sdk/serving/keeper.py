@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -121,15 +121,15 @@ class RunKeeper:
         taken.begun = True
         self._begin(taken, self._watch)
 
-    def _begin(self, taken: Taken, life: Callable[[Taken], object]) -> None:
+    def _begin(self, taken: Taken, life: Callable[[Taken], Awaitable[None]]) -> None:
         self.taken[taken.id] = taken
         task = self._loop.create_task(self._live(taken, life))
         self._tasks[taken.id] = task
 
-    async def _live(self, taken: Taken, life: Callable[[Taken], object]) -> None:
+    async def _live(self, taken: Taken, life: Callable[[Taken], Awaitable[None]]) -> None:
         deaf = listen(taken.id, lambda event, occurred: self._hear(taken, event, occurred))
         try:
-            await life(taken)  # type: ignore[misc]
+            await life(taken)
         except Exception:
             # The notes stay: whoever comes next goes on from there, and the server takes back what is forgotten.
             log.exception("Flow run %s (%s) is not looked after any more", taken.run.name, taken.id)

@@ -121,7 +121,7 @@ class Runner:
         self._keeper.drain()
         self._dispatcher.stop()
 
-    async def execute_flow_run(self, flow_run_id: UUID) -> int | None:
+    async def execute_flow_run(self, flow_run_id: UUID | str) -> int | None:
         """Execute one run now in a process, whoever claimed it, and wait for its end: its exit code, None if nobody
         knows. A run whose process fails without a word is Crashed. Raises ProcessError."""
         run = await self._client.read_flow_run(flow_run_id)
@@ -152,18 +152,19 @@ class Runner:
         while True:
             self._added.clear()
             listening = asyncio.ensure_future(self._hear())
-            await self._added.wait()
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            try:
+                await self._added.wait()
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
             self._dispatcher.wake()
 
     async def _hear(self) -> None:
         related = [f"prefect.deployment.{id}" for id in sorted(self._deployments)]
         while related:
             try:
-                async with EventStream(
-                    {"event": {"name": list(_NEWS)}, "related": {"id": related}}, self._settings
-                ) as stream:
+                wanted = {"event": {"name": list(_NEWS)}, "related": {"id": related}}
+                async with EventStream(wanted, settings=self._settings) as stream:
                     async for _ in stream:
                         self._dispatcher.wake()
             except ClientError as error:
