@@ -83,6 +83,7 @@ def test_the_second_signal_kills(stage: Stage) -> None:
     pid = stage.began(seen)
     os.kill(worker.popen.pid, signal.SIGTERM)
     worker.wait_for(lambda: "takes no more runs" in worker.log.read_text(), "has heard the signal")
+
     # What comes within half a second counts as the same request, as service managers send it.
     def asked_again() -> bool:
         if worker.popen.poll() is None:
