@@ -103,10 +103,16 @@ class _Launcher:
         *lines, self._received = self._received.split(b"\n")
         for line in lines:
             order = json.loads(line)
+            passed, passing = os.pipe()
             pid = os.fork()
             if pid == 0:
-                return self._become(order)
+                os.close(passed)
+                return self._become(order, passing)
             self._children[pid] = ClaimFolder(Path(order["folder"]))
+            # Until it is a group of its own it could not be ended.
+            os.close(passing)
+            os.read(passed, 1)
+            os.close(passed)
             try:
                 self._connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
             except OSError:
@@ -129,7 +135,7 @@ class _Launcher:
                 folder.note_exit(os.waitstatus_to_exitcode(status))
         return True
 
-    def _become(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _become(self, order: dict[str, Any], passing: int) -> dict[str, Any]:
         """In the child: from the launcher's copy to the process that was asked for. Does not return for commands."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
@@ -144,6 +150,7 @@ class _Launcher:
         note = ProcessNote(pid=me, identity=identity_of(me), parent_pid=parent, parent_identity=identity_of(parent))
         if not ClaimFolder(Path(order["folder"])).enter(note):
             os._exit(0)  # the claim was given up meanwhile
+        os.close(passing)
         try:
             os.chdir(order["working_dir"])
             if not order["stream_output"]:
