@@ -156,6 +156,7 @@ class _Launcher:
             if not order["stream_output"]:
                 _be_silent()
             if order["command"]:
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores, and programs expect
                 os.execvpe(order["command"][0], order["command"], order["env"])  # noqa: S606
         except OSError as error:
             sys.stderr.write(f"The process of a flow run could not begin: {error}\n")
