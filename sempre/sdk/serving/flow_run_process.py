@@ -200,7 +200,7 @@ class _Parent:
         with theirs:
             theirs.set_inheritable(True)
             # No object keeps watch over it: it ends by itself, and later than we do if need be.
-            pid = os.posix_spawn(
+            pid = os.posix_spawn(  # noqa: ASYNC221
                 sys.executable,
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
                 os.environ,
