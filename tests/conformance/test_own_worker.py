@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -23,10 +22,7 @@ def test_stock_flows_run_under_our_worker(prefect: PrefectClient, runs: Runs, wo
     template["variables"]["properties"]["command"]["default"] = command
     runs.post("/work_pools/", {"name": POOL, "type": "process", "base_job_template": template})
     prefect.script("deploy.py", POOL)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SEMPRE_"))}
-    env = {
-        **kept, "PYTHONPATH": str(ROOT), "SEMPRE_API_URL": prefect.api_url, "SEMPRE_HOME": str(workdir / "own"),
-    }  # fmt: skip
+    env = prefect.environment({"PYTHONPATH": str(ROOT), "SEMPRE_HOME": str(workdir / "own")})
     command_line = (*SEMPRE, "worker", "start", "--pool", POOL, "--name", "own")
     worker = ManagedProcess.start("own-worker", command_line, log_dir=workdir, env=env, cwd=workdir)
     try:
