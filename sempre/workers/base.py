@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -78,6 +79,12 @@ class Infrastructure(ABC):
     @abstractmethod
     async def kill(self, job: JobConfiguration, identifier: str, grace: float) -> None:
         """Ask it to end, insist after `grace` seconds, return when it has ended. Nothing happens if it has already."""
+
+    async def recover(self, flow_run_id: UUID, folder: Path, identifier: str | None) -> str | None:
+        """How to watch what a dead worker of this name and machine started for a claim; None if nothing was started for
+        it, and nothing will be any more. `folder` is that of its JobConfiguration, `identifier` what `start` returned,
+        if it did. What `find` finds is adopted in any case."""
+        return identifier
 
     async def find(self) -> list[Found]:
         """What workers of this name and pool started that is still there, or ended not long ago: asked once, at the

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,16 +19,19 @@ class JobConfiguration:
     are not there. `env` and `labels` are complete: settings of the worker, attribution (`PREFECT__FLOW_RUN_ID`, ...;
     each also as `SEMPRE_...`), and over them what the job variables say; the same in `values` is what the job variables
     alone say. Labels are as they are, each type makes them fit what it labels. `command` is None where nothing names
-    one.
+    one. `folder` is a directory of this claim alone on the worker's machine, kept until its end was reported, also
+    across a restart of the worker. `related` is what events about the infrastructure name as related.
     """
 
     flow_run_id: UUID
     flow_run_name: str
+    folder: Path
     name: str | None = None
     command: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    related: Sequence[Mapping[str, str]] = ()
 
     @property
     def stream_output(self) -> bool:
