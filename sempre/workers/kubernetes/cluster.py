@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -59,7 +60,9 @@ class Cluster:
                 try:
                     loading.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
                 except loading.ConfigException:
-                    await loading.load_kube_config(client_configuration=configuration)
+                    # Said now, not when the library was imported.
+                    file = os.environ.get("KUBECONFIG") or None
+                    await loading.load_kube_config(config_file=file, client_configuration=configuration)
         except (loading.ConfigException, OSError, TypeError) as error:
             raise InfrastructureError(
                 f"There is no Kubernetes cluster to create jobs in: {error}. Run the worker in a pod with a service "

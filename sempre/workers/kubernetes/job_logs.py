@@ -20,7 +20,7 @@ PAUSE_SECONDS = 1.0
 
 @dataclass
 class _Read:
-    """How far the log of a pod was read: the time of its last line, as the cluster writes it."""
+    """How far the log of a pod was read: the time of its last line, as the cluster writes it without its zone."""
 
     until: str | None = None
     whole: bool = False
@@ -49,8 +49,9 @@ async def _copy(cluster: Cluster, pod: dict[str, str], read: _Read, output: Text
     """Follow a log to its end; whether it came to it."""
     since = read.until
     try:
-        async for line in cluster.log(pod["namespace"], pod["name"], since=since, follow=True):
-            time, _, text = line.partition(" ")
+        async for line in cluster.log(pod["namespace"], pod["name"], since=since and f"{since}Z", follow=True):
+            stamp, _, text = line.partition(" ")
+            time = stamp.rstrip("Z")  # zeros at its end are left out: only so the later one is the greater text
             if since is None or time > since:  # the cluster counts in whole seconds
                 read.until = time
                 output.write(f"{text}\n")

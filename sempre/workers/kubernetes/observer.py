@@ -39,7 +39,7 @@ class _Job:
     thing: dict[str, Any]
     gone: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: asyncio.Task[None] | None = None
+    ending: asyncio.Task[bool] | None = None
 
 
 @dataclass
@@ -85,8 +85,7 @@ class Observer:
             if job is not None:
                 ending = self._ending(job)
                 if ending is not None:
-                    await asyncio.shield(ending)
-                    return await self._exit_code(job)
+                    return 0 if await asyncio.shield(ending) else await self._exit_code(job)
                 job.changed.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(job.changed.wait(), LOOK_SECONDS)
@@ -129,8 +128,8 @@ class Observer:
                 log.error("%s in %s cannot be observed. %s", kind[1].capitalize(), namespace, refused)
                 return
             log.warning(
-                "All namespaces together cannot be observed, only %s and those this worker creates jobs in. Name others "
-                "in SEMPRE_KUBERNETES_OBSERVER_NAMESPACES, or give the worker a cluster role. (%s)",
+                "All namespaces together cannot be observed, only %s and those this worker creates jobs in. Name "
+                "others in SEMPRE_KUBERNETES_OBSERVER_NAMESPACES, or give the worker a cluster role. (%s)",
                 ", ".join(self._fallback),
                 refused,
             )
@@ -196,18 +195,19 @@ class Observer:
             self._job_changed(Change(job.thing, gone=True))
         return thing is not None
 
-    def _ending(self, job: _Job) -> asyncio.Task[None] | None:
+    def _ending(self, job: _Job) -> asyncio.Task[bool] | None:
         """Begun once, when a job has ended or is gone."""
         if job.ending is None and (job.gone or job_phase(job.thing) is not JobPhase.ACTIVE):
             job.ending = self._spawn(self._end(job))
         return job.ending
 
-    async def _end(self, job: _Job) -> None:
+    async def _end(self, job: _Job) -> bool:
+        """Tell of it, if it is no success. Whether the run lives on in another job."""
         run, phase = run_id(job.thing), job_phase(job.thing)
         if run is None or phase is JobPhase.SUCCEEDED or not self._settings.enabled:
-            return
+            return False
         message = NO_PODS if phase is JobPhase.FAILED else DELETED
-        await self._teller.crashed(run, message, lambda: self._lives_on(run, job), lambda: self._last_lines(job))
+        return await self._teller.crashed(run, message, lambda: self._lives_on(run, job), lambda: self._last_lines(job))
 
     async def _exit_code(self, job: _Job) -> int | None:
         if job_phase(job.thing) is JobPhase.SUCCEEDED:

@@ -34,9 +34,8 @@ log = logging.getLogger("sempre.workers.kubernetes")
 class RunTeller:
     """Speaks for one worker; `at_once` is about how many runs the API is asked at the same time."""
 
-    def __init__(self, settings: ClientSettings, *, at_once: int, others_seconds: float = OTHERS_SECONDS) -> None:
+    def __init__(self, settings: ClientSettings, *, at_once: int) -> None:
         self._settings = settings
-        self._others_seconds = others_seconds
         self._places = asyncio.Semaphore(at_once)
 
     async def crashed(
@@ -45,21 +44,21 @@ class RunTeller:
         message: str,
         lives_on: Callable[[], Awaitable[bool]],
         last_lines: Callable[[], Awaitable[list[str]]],
-    ) -> None:
-        """The job of a run failed or is gone. Unless the run has another, or has ended, it is crashed.
+    ) -> bool:
+        """The job of a run failed or is gone. Unless the run `lives_on` in another, or has ended, it is crashed.
+        Whether it lives on.
 
         Outlasts an API that is away. Many workers may tell of the same job: the first is heard.
         """
         while True:
             try:
-                await self._crash(run_id, message, lives_on, last_lines)
-                return
+                return await self._crash(run_id, message, lives_on, last_lines)
             except ApiUnreachable as error:
                 log.warning("Flow run %s ended, and that could not be told yet: %s", run_id, error)
                 await asyncio.sleep(PAUSE_SECONDS)
             except ClientError:
                 log.exception("That flow run %s ended could not be told.", run_id)
-                return
+                return False
 
     async def _crash(
         self,
@@ -67,17 +66,20 @@ class RunTeller:
         message: str,
         lives_on: Callable[[], Awaitable[bool]],
         last_lines: Callable[[], Awaitable[list[str]]],
-    ) -> None:
+    ) -> bool:
         async with get_client(settings=self._settings) as client:
-            if await self._live(client, run_id) is None or await lives_on():
-                return
+            if await self._live(client, run_id) is None:
+                return False
+            if await lives_on():
+                return True
             run = await self._live(client, run_id)  # it may have ended while another job was waited for
             if run is None:
-                return
+                return False
             lines = await last_lines() if run.start_time is None else []  # before they are gone
             answer = await client.set_flow_run_state(run_id, {"type": "CRASHED", "name": "Crashed", "message": message})
             if answer.status == "ACCEPT" and lines:
                 self._forward(run_id, lines)
+            return False
 
     async def _live(self, client: Client, run_id: UUID) -> FlowRunResponse | None:
         """The run, if it is one that can crash."""
@@ -105,7 +107,7 @@ class RunTeller:
         """Tell the run's readers what is wrong, once, however many workers see it."""
         message = str(diagnosis)
         if not ours:
-            await asyncio.sleep(self._others_seconds * random.uniform(1, 2))  # noqa: S311
+            await asyncio.sleep(OTHERS_SECONDS * random.uniform(1, 2))  # noqa: S311
         about = {"flow_run_id": {"any_": [str(run_id)]}, "level": {"ge_": logging.WARNING}}
         try:
             async with get_client(settings=self._settings) as client, self._places:

@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 from sempre.settings.fields import setting
 from sempre.settings.layers import build, read_layers
 from sempre.settings.listing import SettingInfo, walk
+from sempre.workers.images import DEFAULT_IMAGE
 
-__all__ = ["DEFAULT_IMAGE", "KubernetesSettings", "KubernetesWorkerSettings", "ObserverSettings", "describe", "resolve"]
-
-DEFAULT_IMAGE = "prefecthq/prefect:3-latest"
+__all__ = ["KubernetesSettings", "KubernetesWorkerSettings", "ObserverSettings", "describe", "resolve"]
 
 
 def parse_label_filters(text: str) -> str:
