@@ -45,13 +45,16 @@ class Verdict(Enum):
     HAND_BACK = "hand back"
 
 
-def verdict(exit_code: int | None, state: StateType | None) -> Verdict:
-    """What the end of infrastructure means for its run. `exit_code` None: nobody knows how it ended.
+def verdict(exit_code: int | None, state: StateType | None, *, is_its_claim: bool) -> Verdict:
+    """What the end of infrastructure means for its run. `exit_code` None: nobody knows how it ended; `is_its_claim`: a
+    PENDING state is that of the claim which the infrastructure was started for.
 
-    A run that is over, that waits to be run again, or that is paused was taken care of. An end that nobody saw crashes a
-    run that had begun; one that had not can be run by another.
+    A run that is over, that waits to be run again, or that is paused was taken care of, and one that somebody else has
+    claimed is his. An end that nobody saw crashes a run that had begun; one that had not can be run by another.
     """
     if state is None or state in TERMINAL or state in (StateType.SCHEDULED, StateType.PAUSED):
+        return Verdict.NOTHING
+    if state is StateType.PENDING and not is_its_claim:
         return Verdict.NOTHING
     if state is StateType.CANCELLING:
         return Verdict.CANCELLED

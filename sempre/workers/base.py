@@ -16,12 +16,17 @@ from uuid import UUID
 from sempre.settings import ClientSettings
 from sempre.workers.configuration import JobConfiguration
 
-__all__ = ["Found", "Infrastructure", "InfrastructureError"]
+__all__ = ["Found", "Infrastructure", "InfrastructureError", "NotStartedNow"]
 
 
 class InfrastructureError(Exception):
     """Infrastructure could not be started. The text is shown to the user, after `Failed to submit flow run to
     infrastructure: `."""
+
+
+class NotStartedNow(Exception):
+    """Nothing was started, for a reason that will pass and is not the run's: it is handed back, and taken again later by
+    whoever comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +68,8 @@ class Infrastructure(ABC):
         """Start what executes the run, and return how to find it again: `infrastructure_pid` of the run, as the type's
         users know it (`host:pid`, `namespace:job`, `docker url:id`).
 
-        Called at most once for a claim of a run. Raises InfrastructureError if nothing was started; if that is not
-        known, it must find out, or clean up, first. May be cancelled only between its own steps, like any coroutine:
+        Called at most once for a claim of a run. Raises InfrastructureError or NotStartedNow if nothing was started; if
+        that is not known, it must find out, or clean up, first. May be cancelled only between its own steps, like any coroutine:
         infrastructure that was made by then is found by `find`.
         """
 
