@@ -102,7 +102,7 @@ class FlowRunProcess:
         except ProcessLookupError:
             return
         except (AttributeError, OSError):  # an older system
-            while self._note.lives():
+            while self._note.lives():  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_SECONDS)
             return
         try:
@@ -115,7 +115,12 @@ class FlowRunProcess:
 async def _readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+
+    def tell() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(descriptor, tell)
     try:
         await ready
     finally:
@@ -153,14 +158,14 @@ class Processes:
                 pid = await parent.ask(order)
             except (OSError, EOFError, TimeoutError, ValueError) as error:
                 self._parent = None
-                parent.close()
+                await parent.close()
                 process = FlowRunProcess.found(request.folder)
                 if process is None:
                     raise LauncherLost(f"The parent of flow run processes ended: {error!r}") from error
                 return process
             except BaseException:  # its answer would be taken for that to the next order
                 self._parent = None
-                parent.close()
+                await parent.close()
                 raise
         note = ProcessNote(
             pid=pid, identity=identity_of(pid), parent_pid=parent.pid, parent_identity=identity_of(parent.pid)
@@ -170,13 +175,20 @@ class Processes:
     async def close(self) -> None:
         """Processes go on."""
         if self._parent is not None:
-            self._parent.close()
-            self._parent = None
+            parent, self._parent = self._parent, None
+            await parent.close()
 
     async def _alive(self) -> _Parent:
-        if self._parent is None or self._parent.is_gone():
+        if self._parent is not None and self._parent.is_gone():
+            await self._parent.close()
+            self._parent = None
+        if self._parent is None:
             self._parent = await _Parent.started()
         return self._parent
+
+
+_left: list[subprocess.Popen[bytes]] = []
+"""Parents that were let go. They end by themselves, and an object that is forgotten would complain that they have not."""
 
 
 class _Parent:
@@ -194,7 +206,7 @@ class _Parent:
     async def started(cls) -> _Parent:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(  # noqa: ASYNC220, S603
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -214,8 +226,12 @@ class _Parent:
             raise EOFError("it hung up")
         return int(json.loads(line)["pid"])
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """It goes on until its last child has ended."""
         self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+        _left.append(self._process)
 
 
 def _command(request: ProcessRequest) -> list[str] | None:

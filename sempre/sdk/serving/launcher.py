@@ -1,12 +1,13 @@
 """The warm parent of flow run processes: it has imported the engine, and forks for every run.
 
-It is a process of its own without threads, started by :mod:`sempre.sdk.serving.flow_run_process` and told over a socket what
-to start, one line of JSON for each. It collects its children and notes how they ended. When whoever started it is gone
+It is a process of its own without threads, started by :mod:`sempre.sdk.serving.flow_run_process` and told over a socket
+what to start, one line of JSON for each. It collects its children and notes how they ended. When whoever started it is gone
 it stays until the last child has ended, so that their exit codes are known to who comes next.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -113,10 +114,8 @@ class _Launcher:
 
     def _collect(self) -> bool:
         """Note how children ended."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._wake_in, 4096)
-        except BlockingIOError:
-            pass
         while self._children:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -27,14 +27,16 @@ def test_runs_start_when_the_server_tells_of_them(stage: Stage) -> None:
     assert [state["name"] for state in states] == ["Scheduled", "Pending", "Submitting", "Running", "Completed"]
     times = {state["name"]: datetime.fromisoformat(state["timestamp"]) for state in states}
     took = (times["Running"] - times["Scheduled"]).total_seconds()
-    print(f"from created to Running: {took:.3f} s")  # noqa: T201
+    print(f"from created to Running: {took:.3f} s")
     assert took < 10, "the next look would have come after ten minutes"
     (pid,) = noted(seen)
     assert run["infrastructure_pid"].endswith(f":{pid}")
-    labels = eventually(
-        lambda: stage.runs.flow_run(run_id)["labels"].get("prefect.worker.name") and stage.runs.flow_run(run_id)["labels"],
-        "labels of the worker",
-    )
+
+    def labelled() -> dict[str, str] | None:
+        found: dict[str, str] = stage.runs.flow_run(run_id)["labels"]
+        return found if "prefect.worker.name" in found else None
+
+    labels = eventually(labelled, "labels of the worker")
     assert labels["prefect.worker.type"] == "process"
     assert labels["prefect.work-pool.name"] == stage.pool
 
@@ -82,7 +84,12 @@ def test_the_second_signal_kills(stage: Stage) -> None:
     os.kill(worker.popen.pid, signal.SIGTERM)
     worker.wait_for(lambda: "takes no more runs" in worker.log.read_text(), "has heard the signal")
     # What comes within half a second counts as the same request, as service managers send it.
-    eventually(lambda: os.kill(worker.popen.pid, signal.SIGTERM) or worker.popen.poll() is not None, "it ends", 60, 0.6)
+    def asked_again() -> bool:
+        if worker.popen.poll() is None:
+            os.kill(worker.popen.pid, signal.SIGTERM)
+        return worker.popen.poll() is not None
+
+    eventually(asked_again, "it ends", 60, 0.6)
     assert worker.popen.returncode == 0, worker.tail()
     assert stage.ended(run_id, "CRASHED")["state"]["message"].startswith("Flow run infrastructure exited")
     assert not os.path.exists(f"/proc/{pid}")
