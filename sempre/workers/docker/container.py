@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +89,7 @@ def _body(job: JobConfiguration, image: str, command: Sequence[str], networks: l
         if values.get(name) is not None:
             host[key] = size(values[name])
     body: dict[str, Any] = {"Image": image, "HostConfig": host}
-    body["Cmd"] = shlex.split(job.command) if job.command else list(command)
+    body["Cmd"] = job.command_words or list(command)
     if networks:
         host["NetworkMode"] = networks[0]
         body["NetworkingConfig"] = {"EndpointsConfig": {networks[0]: {}}}

@@ -12,6 +12,7 @@ from sempre.workers.docker.errors import ContainerError
 
 __all__ = ["provide", "pull_policy"]
 
+UNREACHABLE = 900  # the library's status of an engine that does not answer
 POLICIES = ("IfNotPresent", "Always", "IfPossible", "Never")
 
 log = logging.getLogger("sempre.workers.docker")
@@ -29,7 +30,8 @@ def pull_policy(said: str | None, image: str) -> str:
 
 
 async def provide(docker: aiodocker.Docker, image: str, policy: str, credentials: Mapping[str, Any] | None) -> None:
-    """Pull the image if the policy says so. Raises ContainerError if it cannot be had."""
+    """Pull the image if the policy says so. Raises ContainerError if it cannot be had, DockerError if the engine cannot
+    be asked."""
     if policy == "Never" or (policy == "IfNotPresent" and await _is_there(docker, image)):
         return
     try:
@@ -38,6 +40,8 @@ async def provide(docker: aiodocker.Docker, image: str, policy: str, credentials
         if policy == "IfPossible" and await _is_there(docker, image):
             log.warning("The image %s could not be pulled; the one that is here is used. %s", image, error.message)
             return
+        if error.status >= UNREACHABLE:
+            raise
         raise ContainerError(f"The image {image!r} could not be pulled: {error.message}") from None
 
 
@@ -47,7 +51,7 @@ async def _is_there(docker: aiodocker.Docker, image: str) -> bool:
     except aiodocker.DockerError as error:
         if error.status == 404:
             return False
-        raise ContainerError(f"The Docker engine could not be asked for images: {error.message}") from None
+        raise
     return True
 
 

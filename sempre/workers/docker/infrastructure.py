@@ -15,7 +15,7 @@ import aiohttp
 
 from sempre.client import shipping
 from sempre.settings import ClientSettings
-from sempre.workers.base import Found, Infrastructure
+from sempre.workers.base import Found, Infrastructure, NotStartedNow
 from sempre.workers.configuration import JobConfiguration
 from sempre.workers.docker import settings as own_settings
 from sempre.workers.docker.container import START_LABEL, Plan, plan
@@ -32,7 +32,6 @@ PAUSE_SECONDS = 2.0
 LAST_LINES_SECONDS = 5.0
 ADOPTED_AFTER_END = timedelta(days=1)
 MOST_NAMES = 100
-SETTLING_TRIES = 30
 
 _TROUBLE = (aiodocker.DockerError, aiohttp.ClientError, OSError)  # the last one: a time that is up, too
 
@@ -81,6 +80,8 @@ class DockerInfrastructure(Infrastructure):
             await provide(self.docker, planned.image, policy, job.values.get("registry_credentials"))
             container_id = await self._create(planned)
         except (*_TROUBLE, ValueError) as error:
+            if _is_away(error):
+                raise NotStartedNow(f"The Docker engine at {self._address} does not answer: {error}") from None
             raise ContainerError(f"The container could not be created: {error}") from None
         try:
             await self._tell(container_id, "created", job)
@@ -115,19 +116,18 @@ class DockerInfrastructure(Infrastructure):
 
     async def find(self) -> list[Found]:
         labels = [f"io.prefect.worker-name={self.worker_name}", f"io.prefect.work-pool-name={self.work_pool_name}"]
-        found: list[Found] = []
-        for each in await self._list(labels):
-            shown = await self._show(each["Id"])
-            if shown is None:
-                continue
-            if shown["State"]["Status"] == "created":  # the worker died between creating and starting it
+        filters = json.dumps({"label": labels})
+        found: dict[UUID, Found] = {}
+        listed = await self.docker.containers.list(all=1, filters=filters)
+        shown = [each for container in listed if (each := await self._show(container.id, strict=True)) is not None]
+        for each in sorted(shown, key=lambda each: str(each["Created"])):  # the last one of a run counts
+            ended = finished_at(each)
+            if each["State"]["Status"] == "created":  # the worker died between creating and starting it
                 await self._remove(each["Id"])
-                continue
-            ended = finished_at(shown)
-            if ended is None or ended > datetime.now(UTC) - ADOPTED_AFTER_END:
-                run_id = UUID(shown["Config"]["Labels"]["io.prefect.flow-run-id"])
-                found.append(Found(flow_run_id=run_id, identifier=f"{self._address}:{each['Id']}"))
-        return found
+            elif ended is None or ended > datetime.now(UTC) - ADOPTED_AFTER_END:
+                run_id = UUID(each["Config"]["Labels"]["io.prefect.flow-run-id"])
+                found[run_id] = Found(flow_run_id=run_id, identifier=f"{self._address}:{each['Id']}")
+        return list(found.values())
 
     async def clean_up(self, found: Found) -> bool:
         address, _, container_id = found.identifier.rpartition(":")
@@ -180,8 +180,9 @@ class DockerInfrastructure(Infrastructure):
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _started_after_all(self, container_id: str) -> bool:
-        """Whether a container runs whose start failed or was not confirmed; if not, it is removed."""
-        for _ in range(SETTLING_TRIES):
+        """Whether a container runs whose start failed or was not confirmed; if not, it is removed. An answer is waited
+        for, however long it takes: a run that may have begun must not be given to somebody else."""
+        while True:
             try:
                 shown = await self.docker.containers.container(container_id).show()
                 if shown["State"]["Running"]:
@@ -191,11 +192,10 @@ class DockerInfrastructure(Infrastructure):
             except aiodocker.DockerError as error:
                 if error.status == NOT_FOUND:
                     return False
-            except _TROUBLE:
-                pass
+                log.warning("Whether container %s runs is not known: %s; asking again.", container_id, error)
+            except _TROUBLE as error:
+                log.warning("Whether container %s runs is not known: %s; asking again.", container_id, error)
             await asyncio.sleep(PAUSE_SECONDS)
-        log.warning("What became of container %s is not known: the engine does not answer.", container_id)
-        return False
 
     async def _stop(self, container_id: str, grace: float) -> None:
         """SIGTERM, then SIGKILL after `grace` seconds; returns when the container has ended."""
@@ -220,23 +220,16 @@ class DockerInfrastructure(Infrastructure):
 
     # --- looks -----------------------------------------------------------------------------------------
 
-    async def _show(self, container: str) -> dict[str, Any] | None:
-        """A container by its id or name, None if there is none or the engine cannot be asked."""
+    async def _show(self, container: str, *, strict: bool = False) -> dict[str, Any] | None:
+        """A container by its id or name, None if there is none or, unless `strict`, the engine cannot be asked."""
         try:
             shown: dict[str, Any] = await self.docker.containers.container(container).show()
         except _TROUBLE as error:
+            if strict and _is_away(error):
+                raise
             log.debug("Container %s cannot be looked at: %s", container, error)
             return None
         return shown
-
-    async def _list(self, labels: list[str]) -> list[dict[str, Any]]:
-        try:
-            filters = json.dumps({"label": labels})
-            containers = await self.docker.containers.list(all=1, filters=filters)
-        except _TROUBLE as error:
-            log.warning("Containers of before cannot be looked for: %s", error)
-            return []
-        return [{"Id": container.id} for container in containers]
 
     async def _tell(self, container_id: str, status: str, job: JobConfiguration) -> None:
         shown = await self._show(container_id)
@@ -246,6 +239,11 @@ class DockerInfrastructure(Infrastructure):
 
     def _id_of(self, identifier: str) -> str:
         return identifier.rpartition(":")[2]
+
+
+def _is_away(error: Exception) -> bool:
+    """The engine did not answer, or has trouble of its own. The library has the status 900 for the first."""
+    return isinstance(error, aiohttp.ClientError | OSError) or getattr(error, "status", 0) >= 500
 
 
 _MEANINGS = {

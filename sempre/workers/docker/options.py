@@ -31,7 +31,8 @@ _HOST = frozenset(
         "GroupAdd", "Init", "IpcMode", "Isolation", "Links", "LogConfig", "Memory", "MemoryReservation", "MemorySwap",
         "MemorySwappiness", "Mounts", "NanoCpus", "NetworkMode", "OomKillDisable", "OomScoreAdj", "PidMode",
         "PidsLimit", "PortBindings", "Privileged", "PublishAllPorts", "ReadonlyRootfs", "RestartPolicy", "Runtime",
-        "SecurityOpt", "ShmSize", "StorageOpt", "Sysctls", "Tmpfs", "UTSMode", "Ulimits", "UsernsMode", "VolumeDriver", "VolumesFrom",
+        "SecurityOpt", "ShmSize", "StorageOpt", "Sysctls", "Tmpfs", "UTSMode", "Ulimits", "UsernsMode",
+        "VolumeDriver", "VolumesFrom",
     }
 )  # fmt: skip
 _SIZES = frozenset({"Memory", "MemoryReservation", "MemorySwap", "ShmSize"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from typing import Any
@@ -61,17 +62,19 @@ async def _create(cluster: Cluster, planned: Plan, settings: KubernetesWorkerSet
 
 
 async def _find_out(cluster: Cluster, planned: Plan) -> dict[str, Any] | None:
-    """The job of the planned name, if it is there and of the same run. An answer is waited for, for a while."""
-    for pause in FIND_OUT_PAUSES:
+    """The job of the planned name, if it is there and of the same run. An answer is waited for, however long it takes:
+    a run whose job may be there must not be given to somebody else."""
+    for pause in itertools.chain(FIND_OUT_PAUSES, itertools.repeat(FIND_OUT_PAUSES[-1])):
         try:
             existing = await cluster.read(Kind.JOBS, planned.namespace, planned.name)
-        except ClusterAway:
+        except (ClusterAway, ClusterRefused) as error:
+            if isinstance(error, ClusterRefused) and not error.worth_repeating:
+                return None
+            log.warning("Whether job %s was created is not known: %s; asking again.", planned.name, error)
             await asyncio.sleep(pause)
-            continue
-        except ClusterRefused:
-            return None
-        return existing if existing is not None and run_id(existing) == run_id(planned.job) else None
-    return None
+        else:
+            return existing if existing is not None and run_id(existing) == run_id(planned.job) else None
+    raise AssertionError("the pauses have no end")
 
 
 async def keep_secret(cluster: Cluster, secret: dict[str, Any]) -> None:

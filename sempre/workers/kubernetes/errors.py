@@ -36,6 +36,11 @@ class ClusterRefused(InfrastructureError):
         """Too many requests, or trouble of the API itself."""
         return self.status == 429 or self.status >= 500
 
+    @property
+    def passes(self) -> bool:
+        """It is not the request's fault, and will be otherwise at another time."""
+        return self.worth_repeating or (self.status == 403 and "exceeded quota" in str(self))
+
 
 def _advice(status: int) -> str:
     if status in (401, 403):

@@ -8,11 +8,13 @@ import logging
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import UUID
 
 from sempre.settings import ClientSettings
-from sempre.workers.base import Found, Infrastructure
+from sempre.workers.base import Found, Infrastructure, NotStartedNow
 from sempre.workers.configuration import JobConfiguration
 from sempre.workers.kubernetes import settings as own_settings
 from sempre.workers.kubernetes.cluster import Cluster, Kind
@@ -22,7 +24,7 @@ from sempre.workers.kubernetes.job_logs import stream_logs
 from sempre.workers.kubernetes.manifest import RUN_ID_LABEL, plan
 from sempre.workers.kubernetes.names import label_value
 from sempre.workers.kubernetes.observer import Observer
-from sempre.workers.kubernetes.pods import key_of, run_id
+from sempre.workers.kubernetes.pods import ended_at, key_of, run_id
 from sempre.workers.kubernetes.runs import RunTeller
 from sempre.workers.kubernetes.secrets import made_secrets, secret_envs
 
@@ -31,6 +33,7 @@ __all__ = ["KubernetesInfrastructure"]
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # the letters that the cluster itself makes names of
 PAUSE_SECONDS = 1.0
+ADOPTED_AFTER_END = timedelta(days=1)
 LAST_LINES_SECONDS = 5.0  # that the log of an ended pod may take to arrive
 
 log = logging.getLogger("sempre.workers.kubernetes")
@@ -77,9 +80,16 @@ class KubernetesInfrastructure(Infrastructure):
             command=self.command,
             secret_envs=secrets,
         )
-        for secret in made_secrets(job.env, secrets, planned.namespace):
-            await keep_secret(site.cluster, secret)
-        created = await create_job(site.cluster, planned, settings)
+        try:
+            for secret in made_secrets(job.env, secrets, planned.namespace):
+                await keep_secret(site.cluster, secret)
+            created = await create_job(site.cluster, planned, settings)
+        except ClusterAway as away:
+            raise NotStartedNow(str(away)) from away
+        except ClusterRefused as refused:
+            if refused.passes:
+                raise NotStartedNow(str(refused)) from refused
+            raise
         return ":".join(key_of(created))
 
     async def watch(self, job: JobConfiguration, identifier: str) -> int | None:
@@ -105,19 +115,23 @@ class KubernetesInfrastructure(Infrastructure):
             f"{RUN_ID_LABEL},prefect.io/worker-name={label_value(self.worker_name)},"
             f"prefect.io/work-pool-name={label_value(self.work_pool_name)}"
         )
-        jobs: list[dict[str, Any]] = []
-        namespaces: list[str | None] = [*(self._own.observer.namespaces or (None,))]
-        for namespace in namespaces:
-            try:
-                jobs += (await site.cluster.list(Kind.JOBS, namespace, selector))[0]
-            except (ClusterAway, ClusterRefused) as error:
-                log.debug("%s", error)
-                if namespace is None:  # not everybody may look everywhere
-                    namespaces += self._home()
-                else:
-                    log.warning("Jobs of before cannot be looked for in %s: %s", namespace, error)
-        runs = [(run_id(each), ":".join(key_of(each))) for each in jobs]
-        return [Found(flow_run_id=run, identifier=identifier) for run, identifier in runs if run is not None]
+        found: dict[UUID, Found] = {}
+        for each in sorted(await self._jobs(site.cluster, selector), key=_created):  # the last one of a run counts
+            run, ended = run_id(each), ended_at(each)
+            if run is not None and (ended is None or ended > datetime.now(UTC) - ADOPTED_AFTER_END):
+                found[run] = Found(flow_run_id=run, identifier=":".join(key_of(each)))
+        return list(found.values())
+
+    async def _jobs(self, cluster: Cluster, selector: str) -> list[dict[str, Any]]:
+        """Jobs wherever this worker may look. Raises ClusterAway and ClusterRefused: none is not the same as no answer."""
+        namespaces: tuple[str | None, ...] = self._own.observer.namespaces or (None,)
+        try:
+            lists = [await cluster.list(Kind.JOBS, namespace, selector) for namespace in namespaces]
+        except ClusterRefused as refused:
+            if refused.status != 403 or self._own.observer.namespaces:
+                raise
+            lists = [await cluster.list(Kind.JOBS, namespace, selector) for namespace in self._home()]
+        return [each for jobs, _ in lists for each in jobs]
 
     async def clean_up(self, found: Found) -> bool:
         site = await self._site(None)
@@ -167,6 +181,10 @@ class KubernetesInfrastructure(Infrastructure):
                 there = True
             if there:
                 await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _created(job: Mapping[str, Any]) -> str:
+    return str(job["metadata"].get("creationTimestamp"))
 
 
 def _key(identifier: str) -> tuple[str, str]:

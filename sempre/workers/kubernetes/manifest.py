@@ -149,7 +149,10 @@ def _fill_container(job: JobConfiguration, container: dict[str, Any], image: str
         elif "command" not in container:  # a template with a command of its own needs no other
             args = list(command)
     if isinstance(args, str):
-        args = shlex.split(args)
+        try:
+            args = shlex.split(args)
+        except ValueError as error:
+            raise ManifestError(f"The command {args!r} cannot be read: {error}.") from None
     if args is not None:
         container["args"] = args
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sempre.workers.kubernetes.diagnosis import is_evicted
 from sempre.workers.kubernetes.manifest import CLUSTER_BACKOFF_LIMIT, RUN_CONTAINER, RUN_ID_LABEL
 
-__all__ = ["JobPhase", "exit_code", "job_phase", "key_of", "moment", "phase_of", "phase_time", "run_id", "started"]
+__all__ = ["JobPhase", "ended_at", "exit_code", "job_phase", "key_of", "moment", "phase_of", "phase_time", "run_id", "started"]
 
 Object = Mapping[str, Any]
 
@@ -50,6 +50,18 @@ def job_phase(job: Object) -> JobPhase:
     if failed > spec.get("backoffLimit", CLUSTER_BACKOFF_LIMIT) and not active:
         return JobPhase.FAILED
     return JobPhase.ACTIVE
+
+
+def ended_at(job: Object) -> datetime | None:
+    """When the job ended, None if it has not or does not say."""
+    status = job.get("status") or {}
+    ends = [status.get("completionTime")]
+    ends += [
+        condition.get("lastTransitionTime")
+        for condition in status.get("conditions") or ()
+        if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True"
+    ]
+    return next((moment(end) for end in ends if end), None)
 
 
 def phase_of(pod: Object) -> str:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sempre.client import Client, get_client, shipping
 from sempre.client.errors import ApiUnreachable, ClientError, ObjectNotFound
+from sempre.core.dispatching import waiting_id
 from sempre.core.states import TERMINAL, StateType
 from sempre.schemas.flow_runs import FlowRunResponse
 from sempre.settings import ClientSettings
@@ -21,7 +22,7 @@ __all__ = ["DELETED", "NO_PODS", "RunTeller"]
 
 NO_PODS = "No active or succeeded pods found for any job"
 DELETED = "Kubernetes job was deleted"
-LOGGER = "prefect.flow_runs.worker"
+LOGGER = "sempre.flow_runs.worker"
 OTHERS_SECONDS = 5.0  # a worker that did not start the run lets the one that did speak first
 PAUSE_SECONDS = 10.0
 
@@ -98,7 +99,9 @@ class RunTeller:
                 state = run.state if run is not None else None
                 # Only what a worker has claimed: a run that was taken back meanwhile must stay free.
                 if state is not None and state.type is StateType.PENDING and state.name != "InfrastructurePending":
-                    pending = {"type": "PENDING", "name": "InfrastructurePending"}
+                    before = state.state_details.transition_id
+                    details = {} if before is None else {"transition_id": waiting_id(before)}
+                    pending = {"type": "PENDING", "name": "InfrastructurePending", "state_details": details}
                     await client.set_flow_run_state(run_id, pending)
         except ClientError as error:
             log.debug("That the pod of flow run %s waits could not be told: %s", run_id, error)

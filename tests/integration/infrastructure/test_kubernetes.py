@@ -13,7 +13,7 @@ import yaml
 
 from sempre.client import Client
 from sempre.settings import ClientSettings
-from sempre.workers.base import Found, InfrastructureError
+from sempre.workers.base import Found, InfrastructureError, NotStartedNow
 from sempre.workers.configuration import JobConfiguration
 from sempre.workers.kubernetes import runs as telling
 from sempre.workers.kubernetes.infrastructure import KubernetesInfrastructure
@@ -94,7 +94,10 @@ async def test_a_lost_answer_makes_no_second_job(kube: KubeApi, settings: Client
         with pytest.raises(InfrastructureError, match="refused to create a Job with 403"):
             await infrastructure.start(job("kubernetes"))
         kube.faults = [Fault("POST", "/jobs$", times=3)]
-        with pytest.raises(InfrastructureError, match="did not answer"):
+        with pytest.raises(NotStartedNow, match="did not answer"):
+            await infrastructure.start(job("kubernetes"))
+        kube.faults = [Fault("POST", "/jobs$", status=503, times=3)]
+        with pytest.raises(NotStartedNow, match="503"):
             await infrastructure.start(job("kubernetes"))
         assert len(kube.all("jobs")) == 3
 
