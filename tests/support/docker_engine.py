@@ -237,7 +237,7 @@ async def open_docker_engine(folder: Path) -> AsyncIterator[DockerEngine]:
     engine = DockerEngine(f"unix://{socket}")
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", engine.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     await web.UnixSite(runner, str(socket)).start()
     try:

@@ -300,7 +300,7 @@ async def open_kube_api() -> AsyncIterator[KubeApi]:
     kube = KubeApi()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", kube.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

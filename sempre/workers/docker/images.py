@@ -10,7 +10,7 @@ import aiodocker
 
 from sempre.workers.docker.errors import ContainerError
 
-__all__ = ["provide", "pull_policy"]
+__all__ = ["UNREACHABLE", "provide", "pull_policy"]
 
 UNREACHABLE = 900  # the library's status of an engine that does not answer
 POLICIES = ("IfNotPresent", "Always", "IfPossible", "Never")

@@ -22,7 +22,7 @@ from sempre.workers.docker.container import START_LABEL, Plan, plan
 from sempre.workers.docker.engine import connect
 from sempre.workers.docker.errors import ContainerError
 from sempre.workers.docker.events import container_event, finished_at
-from sempre.workers.docker.images import provide, pull_policy
+from sempre.workers.docker.images import UNREACHABLE, provide, pull_policy
 from sempre.workers.docker.output import copy_output
 
 __all__ = ["DockerInfrastructure"]
@@ -225,7 +225,7 @@ class DockerInfrastructure(Infrastructure):
         try:
             shown: dict[str, Any] = await self.docker.containers.container(container).show()
         except _TROUBLE as error:
-            if strict and _is_away(error):
+            if strict and getattr(error, "status", None) != NOT_FOUND:
                 raise
             log.debug("Container %s cannot be looked at: %s", container, error)
             return None
@@ -242,8 +242,8 @@ class DockerInfrastructure(Infrastructure):
 
 
 def _is_away(error: Exception) -> bool:
-    """The engine did not answer, or has trouble of its own. The library has the status 900 for the first."""
-    return isinstance(error, aiohttp.ClientError | OSError) or getattr(error, "status", 0) >= 500
+    """The engine did not answer. What it answers with 500 is the request's fault more often than not."""
+    return isinstance(error, aiohttp.ClientError | OSError) or getattr(error, "status", 0) >= UNREACHABLE
 
 
 _MEANINGS = {

@@ -10,6 +10,7 @@ import pytest
 from sempre.client import Client, backstage, get_client
 from sempre.settings import ClientSettings
 from sempre.settings.client import ApiSettings
+from sempre.settings.players import LoggingSettings
 from tests.support.servers import SempreServer
 
 
@@ -22,7 +23,8 @@ def _backstage() -> Iterator[None]:
 
 @pytest.fixture
 def settings(server: SempreServer, tmp_path: Path) -> ClientSettings:
-    return ClientSettings(home=tmp_path, api=ApiSettings(url=server.api_url))
+    logging = LoggingSettings(to_api_batch_interval_seconds=0.05)
+    return ClientSettings(home=tmp_path, api=ApiSettings(url=server.api_url), logging=logging)
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ T = TypeVar("T")
 async def claimed_run(client: Client) -> UUID:
     """A run that a worker has claimed."""
     flow_id = await client.create_flow_from_name(f"flow-{uuid4().hex[:8]}")
-    return (await client.create_flow_run(flow_id, state={"type": "PENDING"})).id
+    run = await client.create_flow_run(flow_id, state={"type": "SCHEDULED"})
+    claim = {"type": "PENDING", "state_details": {"transition_id": str(uuid4())}}
+    assert (await client.set_flow_run_state(run.id, claim)).status == "ACCEPT"
+    return run.id
 
 
 async def until(look: Callable[[], Awaitable[T]], good: Callable[[T], object], timeout: float = 15) -> T:

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
 
 from sempre.client import Client
+from sempre.core.dispatching import waiting_id
 from sempre.settings import ClientSettings
 from sempre.workers.base import Found, InfrastructureError, NotStartedNow
 from sempre.workers.configuration import JobConfiguration
 from sempre.workers.kubernetes import runs as telling
+from sempre.workers.kubernetes.diagnosis import Diagnosis
 from sempre.workers.kubernetes.infrastructure import KubernetesInfrastructure
 from tests.integration.infrastructure.runs import claimed_run, events, lines, states, until
 from tests.support.jobs import job
@@ -65,6 +68,8 @@ async def test_a_run_from_its_claim_to_its_end(
         watching = asyncio.create_task(infrastructure.watch(of, identifier(started)))
         pod = await kube.add_pod(started)
         await until(lambda: states(client, of.flow_run_id), lambda seen: seen[-1] == ("InfrastructurePending", None))
+        *_, claimed, waiting = await client.read_flow_run_states(of.flow_run_id)
+        assert waiting.state_details.transition_id == waiting_id(str(claimed.state_details.transition_id))
         pod = await kube.run(pod)
         await client.set_flow_run_state(of.flow_run_id, {"type": "RUNNING"})
         kube.logs[pod["metadata"]["name"]] = [f"{kube.time(1)} hello", f"{kube.time(1.5)} from inside"]
@@ -228,20 +233,28 @@ async def test_one_namespace_is_enough(kube: KubeApi, settings: ClientSettings, 
         assert ("GET", "/api/v1/namespaces/default/pods") in kube.requests
 
 
-async def test_what_is_wrong_with_a_pod_is_said_once(kube: KubeApi, settings: ClientSettings, client: Client) -> None:
+async def test_what_is_wrong_with_a_pod_is_said_once(
+    kube: KubeApi, settings: ClientSettings, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    tell = telling.RunTeller.diagnosed
+
+    async def diagnosed(self: telling.RunTeller, run_id: UUID, diagnosis: Diagnosis, *, ours: bool) -> None:
+        await tell(self, run_id, diagnosis, ours=ours)
+        told.append(diagnosis.kind)
+
+    monkeypatch.setattr(telling.RunTeller, "diagnosed", diagnosed)
     of = job("kubernetes", flow_run_id=await claimed_run(client))
     async with worker(settings) as infrastructure, worker(settings, "Worker 2"):
         pod = await kube.add_pod(await begun(kube, infrastructure, of))
         waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
         pod = await kube.pod(pod, "Pending", waiting)
-        await until(lambda: lines(client, of.flow_run_id), len)
+        await until(lambda: asyncio.sleep(0, len(told)), lambda count: count == 2)
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
         await kube.pod(pod, "Pending", waiting)
-        before = kube.version
-        await until(lambda: asyncio.sleep(0, len(kube.history)), lambda _: kube.version == before)
     async with worker(settings):  # and again it hears of it
-        await until(lambda: asyncio.sleep(0, kube.watchers), lambda count: count == 2)
-        said = await until(lambda: lines(client, of.flow_run_id), len)
+        await until(lambda: asyncio.sleep(0, len(told)), lambda count: count == 3)
+        said = await lines(client, of.flow_run_id)
     assert [line.split(":")[0] for line in said] == ["ImagePullError"]
 
 
