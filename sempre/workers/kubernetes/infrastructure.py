@@ -123,7 +123,7 @@ class KubernetesInfrastructure(Infrastructure):
         return list(found.values())
 
     async def _jobs(self, cluster: Cluster, selector: str) -> list[dict[str, Any]]:
-        """Jobs wherever this worker may look. Raises ClusterAway and ClusterRefused: none is not the same as no answer."""
+        """Jobs where this worker may look. Raises ClusterAway and ClusterRefused: no answer is not the same as none."""
         namespaces: tuple[str | None, ...] = self._own.observer.namespaces or (None,)
         try:
             lists = [await cluster.list(Kind.JOBS, namespace, selector) for namespace in namespaces]

@@ -59,8 +59,11 @@ class Observer:
         self._ours = label_value(worker_name)
         self._selector = ",".join(filter(None, (RUN_ID_LABEL, settings.additional_label_filters)))
         self._jobs: dict[Key, _Job] = {}
+        self._of_runs: dict[UUID, set[Key]] = {}  # the jobs of each run
         self._pods: dict[Key, dict[str, _Pod]] = {}  # of each job, by their ids
         self._watched: set[str | None] = set()
+        self._wanted: set[str] = set()  # where jobs are waited for
+        self._everywhere = not settings.namespaces
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- from outside ----------------------------------------------------------------------------------
@@ -78,7 +81,8 @@ class Observer:
 
     async def ended(self, key: Key) -> int | None:
         """Wait until a job has ended and that is told; the exit code of its run, None if nobody knows."""
-        if None not in self._watched:
+        self._wanted.add(key[0])
+        if not self._everywhere:
             self._watch(key[0])
         while True:
             job = self._jobs.get(key)
@@ -123,17 +127,18 @@ class Observer:
                 except Exception:
                     log.exception("What happened to %s was not understood.", key_of(change.thing))
         except ClusterRefused as refused:
-            self._watched.discard(namespace)
             if namespace is not None:
                 log.error("%s in %s cannot be observed. %s", kind[1].capitalize(), namespace, refused)
+            if namespace is not None or not self._everywhere:
                 return
+            self._everywhere = False
             log.warning(
                 "All namespaces together cannot be observed, only %s and those this worker creates jobs in. Name "
                 "others in SEMPRE_KUBERNETES_OBSERVER_NAMESPACES, or give the worker a cluster role. (%s)",
                 ", ".join(self._fallback),
                 refused,
             )
-            for each in self._fallback:
+            for each in {*self._fallback, *self._wanted}:
                 self._watch(each)
 
     def _job_changed(self, change: Change) -> None:
@@ -143,6 +148,9 @@ class Observer:
             job.changed.set()
             job = self._jobs[key] = _Job(change.thing)
         job.thing, job.gone = change.thing, change.gone
+        run = run_id(change.thing)
+        if run is not None:
+            self._of_runs.setdefault(run, set()).add(key)
         ending = self._ending(job)
         if change.gone:
             assert ending is not None
@@ -150,8 +158,14 @@ class Observer:
         job.changed.set()
 
     def _forget(self, key: Key, job: _Job) -> None:
-        if self._jobs.get(key) is job:
-            del self._jobs[key]
+        if self._jobs.get(key) is not job:
+            return
+        del self._jobs[key]
+        run = run_id(job.thing)
+        if run is not None and key in (keys := self._of_runs.get(run, set())):
+            keys.discard(key)
+            if not keys:
+                del self._of_runs[run]
 
     def _pod_changed(self, change: Change) -> None:
         uid, labels = change.thing["metadata"]["uid"], change.thing["metadata"].get("labels") or {}
@@ -221,8 +235,9 @@ class Observer:
             return True
         deadline = asyncio.get_running_loop().time() + self._settings.other_job_wait_seconds
         while True:
-            others = [job for job in self._jobs.values() if job is not ended and run_id(job.thing) == run]
-            if any(not job.gone and job_phase(job.thing) is not JobPhase.FAILED for job in others):
+            jobs = [self._jobs[key] for key in self._of_runs.get(run, ()) if key in self._jobs]
+            others = [job for job in jobs if job is not ended and not job.gone]
+            if any(job_phase(job.thing) is not JobPhase.FAILED for job in others):
                 return True
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:

@@ -11,7 +11,18 @@ from uuid import UUID
 from sempre.workers.kubernetes.diagnosis import is_evicted
 from sempre.workers.kubernetes.manifest import CLUSTER_BACKOFF_LIMIT, RUN_CONTAINER, RUN_ID_LABEL
 
-__all__ = ["JobPhase", "ended_at", "exit_code", "job_phase", "key_of", "moment", "phase_of", "phase_time", "run_id", "started"]
+__all__ = [
+    "JobPhase",
+    "ended_at",
+    "exit_code",
+    "job_phase",
+    "key_of",
+    "moment",
+    "phase_of",
+    "phase_time",
+    "run_id",
+    "started",
+]
 
 Object = Mapping[str, Any]
 
