@@ -186,6 +186,8 @@ class DockerEngine:
             if container.body["Cmd"][0] == "missing":
                 return _error(400, "failed to create task: executable file not found in $PATH: unknown")
             container.status, container.started = "running", now()
+            if container.body["Cmd"][0] == "brief":
+                await self.exit(container, 1)
             return web.Response(status=204)
         if verb == "stop":
             if container.status != "running":

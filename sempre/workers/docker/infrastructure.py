@@ -90,7 +90,10 @@ class DockerInfrastructure(Infrastructure):
             async with asyncio.timeout(job.values.get("container_wait_timeout")):
                 await self.docker.containers.container(container_id).start()
         except _TROUBLE as error:
-            if not await self._started_after_all(container_id):
+            away = _is_away(error)
+            if not await self._started_after_all(container_id, unclear=away):
+                if away and not isinstance(error, TimeoutError):
+                    raise NotStartedNow(f"The Docker engine at {self._address} does not answer: {error}") from None
                 why = str(error) or "it took too long"
                 raise ContainerError(f"The container could not be started: {why}.") from None
         self._fresh.add(container_id)
@@ -153,7 +156,7 @@ class DockerInfrastructure(Infrastructure):
                 return (await self.docker.containers.create(planned.body, name=name)).id
             except aiodocker.DockerError as error:
                 if error.status == CONFLICT and number < MOST_NAMES:
-                    holder = await self._show(name)
+                    holder = await self._show(name, strict=True)
                     labels = ((holder or {}).get("Config") or {}).get("Labels") or {}
                     if holder is not None and labels.get(START_LABEL) == planned.body["Labels"][START_LABEL]:
                         return str(holder["Id"])
@@ -179,19 +182,20 @@ class DockerInfrastructure(Infrastructure):
                 log.debug("Waiting for container %s: %s", container_id, error)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _started_after_all(self, container_id: str) -> bool:
-        """Whether a container runs whose start failed or was not confirmed; if not, it is removed. An answer is waited
-        for, however long it takes: a run that may have begun must not be given to somebody else."""
+    async def _started_after_all(self, container_id: str, *, unclear: bool) -> bool:
+        """Whether a container runs, or has run, whose start failed or (`unclear`) was not confirmed; if not, it is
+        removed. An answer is waited for, however long it takes: a run that may have begun must not be given to somebody
+        else."""
         while True:
             try:
                 shown = await self.docker.containers.container(container_id).show()
-                if shown["State"]["Running"]:
+                if shown["State"]["Running"] or finished_at(shown) is not None:
                     return True
                 await self.docker.containers.container(container_id).delete(force=True, v=True)
                 return False
             except aiodocker.DockerError as error:
-                if error.status == NOT_FOUND:
-                    return False
+                if error.status == NOT_FOUND:  # some are removed when they have run
+                    return unclear
                 log.warning("Whether container %s runs is not known: %s; asking again.", container_id, error)
             except _TROUBLE as error:
                 log.warning("Whether container %s runs is not known: %s; asking again.", container_id, error)

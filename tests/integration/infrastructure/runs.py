@@ -27,15 +27,16 @@ async def until(look: Callable[[], Awaitable[T]], good: Callable[[T], object], t
     try:
         async with asyncio.timeout(timeout):
             while True:
-                last = await look()
-                if good(last):
-                    return last
+                found = await look()
+                if good(found):
+                    return found
+                last = found
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"not within {timeout} s; last: {last!r}") from None
 
 
-async def states(client: Client, run_id: UUID) -> list[tuple[str, str | None]]:
+async def states(client: Client, run_id: UUID) -> list[tuple[str | None, str | None]]:
     return [(state.name, state.message) for state in await client.read_flow_run_states(run_id)]
 
 

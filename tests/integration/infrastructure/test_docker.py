@@ -82,6 +82,16 @@ async def test_a_lost_answer_makes_no_second_container(engine: DockerEngine, set
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("auto_remove", "code"), [(False, 1), (True, None)])
+async def test_what_has_run_is_not_started_again(
+    engine: DockerEngine, settings: ClientSettings, auto_remove: bool, code: int | None
+) -> None:
+    of = job("docker", {**IMAGE, "command": "brief", "auto_remove": auto_remove})
+    async with worker(settings) as infrastructure:
+        engine.drops = ["/start$"]
+        assert await infrastructure.watch(of, await infrastructure.start(of)) == code
+
+
 async def test_images(engine: DockerEngine, settings: ClientSettings) -> None:
     engine.registry = {"new:1": None, "reg.example/private:2": "me:hush", "flows:latest": None}
 
