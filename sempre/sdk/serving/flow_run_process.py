@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -187,18 +186,11 @@ class Processes:
         return self._parent
 
 
-_left: list[subprocess.Popen[bytes]] = []
-"""Parents that were let go. They end by themselves, and an object that is forgotten would complain that they have not."""
-
-
 class _Parent:
     """The running launcher, seen from here."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self.pid = process.pid
-        self._process = process
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid = pid
         self._reader = reader
         self._writer = writer
 
@@ -206,17 +198,22 @@ class _Parent:
     async def started(cls) -> _Parent:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(  # noqa: ASYNC220, S603
+            theirs.set_inheritable(True)
+            # No object keeps watch over it: it ends by itself, and later than we do if need be.
+            pid = os.posix_spawn(
+                sys.executable,
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # it outlives us, and a terminal's signals are not for it
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
             )
         reader, writer = await asyncio.open_connection(sock=ours)
-        return cls(process, reader, writer)
+        return cls(pid, reader, writer)
 
     def is_gone(self) -> bool:
-        return self._process.poll() is not None
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+        except ChildProcessError:
+            return True
 
     async def ask(self, order: Mapping[str, object]) -> int:
         self._writer.write(json.dumps(order).encode() + b"\n")
@@ -231,7 +228,6 @@ class _Parent:
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
-        _left.append(self._process)
 
 
 def _command(request: ProcessRequest) -> list[str] | None:

@@ -1,8 +1,8 @@
 """The warm parent of flow run processes: it has imported the engine, and forks for every run.
 
 It is a process of its own without threads, started by :mod:`sempre.sdk.serving.flow_run_process` and told over a socket
-what to start, one line of JSON for each. It collects its children and notes how they ended. When whoever started it is gone
-it stays until the last child has ended, so that their exit codes are known to who comes next.
+what to start, one line of JSON for each. It collects its children and notes how they ended. When whoever started it is
+gone it stays until the last child has ended, so that their exit codes are known to who comes next.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def needs_own_interpreter(env: Mapping[str, str], here: Mapping[str, str]) -> bo
 
 def main(descriptor: int) -> int:
     """Serve the socket. Returns in the launcher when all is over, and in each child with the run's exit code."""
+    os.setsid()  # it outlives whoever started it, and a terminal's signals are not for it
     _preload()
     launcher = _Launcher(socket.socket(fileno=descriptor))
     order = launcher.serve()
@@ -102,10 +103,16 @@ class _Launcher:
         *lines, self._received = self._received.split(b"\n")
         for line in lines:
             order = json.loads(line)
+            passed, passing = os.pipe()
             pid = os.fork()
             if pid == 0:
-                return self._become(order)
+                os.close(passed)
+                return self._become(order, passing)
             self._children[pid] = ClaimFolder(Path(order["folder"]))
+            # Until it is a group of its own it could not be ended.
+            os.close(passing)
+            os.read(passed, 1)
+            os.close(passed)
             try:
                 self._connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
             except OSError:
@@ -128,7 +135,7 @@ class _Launcher:
                 folder.note_exit(os.waitstatus_to_exitcode(status))
         return True
 
-    def _become(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _become(self, order: dict[str, Any], passing: int) -> dict[str, Any]:
         """In the child: from the launcher's copy to the process that was asked for. Does not return for commands."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
@@ -143,11 +150,13 @@ class _Launcher:
         note = ProcessNote(pid=me, identity=identity_of(me), parent_pid=parent, parent_identity=identity_of(parent))
         if not ClaimFolder(Path(order["folder"])).enter(note):
             os._exit(0)  # the claim was given up meanwhile
+        os.close(passing)
         try:
             os.chdir(order["working_dir"])
             if not order["stream_output"]:
                 _be_silent()
             if order["command"]:
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores, and programs expect
                 os.execvpe(order["command"][0], order["command"], order["env"])  # noqa: S606
         except OSError as error:
             sys.stderr.write(f"The process of a flow run could not begin: {error}\n")

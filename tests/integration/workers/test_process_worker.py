@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.workers.conftest import Stage, noted
 from tests.support.net import free_port
+from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
 
@@ -83,6 +84,7 @@ def test_the_second_signal_kills(stage: Stage) -> None:
     pid = stage.began(seen)
     os.kill(worker.popen.pid, signal.SIGTERM)
     worker.wait_for(lambda: "takes no more runs" in worker.log.read_text(), "has heard the signal")
+
     # What comes within half a second counts as the same request, as service managers send it.
     def asked_again() -> bool:
         if worker.popen.poll() is None:
@@ -132,6 +134,33 @@ def test_a_restarted_worker_goes_on_with_what_runs(stage: Stage) -> None:
     os.kill(again.popen.pid, signal.SIGTERM)
     assert again.popen.wait(30) == 0, again.tail()
     assert not list((stage.folder / "home" / "workers").rglob("claim.json")), "nothing is left to remember"
+
+
+def test_an_outage_is_waited_out(stage: Stage, server: SempreServer) -> None:
+    worker = stage.start()
+    ended, seen_ended = stage.ask("waiting")
+    lasting, seen_lasting = stage.ask("waiting")
+    stage.began(seen_ended), stage.began(seen_lasting)
+    server.kill()
+    seen_ended.with_suffix(".go").touch()
+    server.start()
+    assert worker.running(), worker.tail()
+    stage.ended(ended, "COMPLETED", timeout=90)
+    # It found its way back to the channel: the next look by itself would come too late.
+    later, _ = stage.ask("quick")
+    stage.ended(later, "COMPLETED", timeout=90)
+    assert stage.runs.flow_run(lasting)["state_type"] == "RUNNING"
+    seen_lasting.with_suffix(".go").touch()
+    stage.ended(lasting, "COMPLETED")
+    assert len(noted(seen_ended)) == len(noted(seen_lasting)) == 1
+
+
+def test_one_look(stage: Stage) -> None:
+    run_id, seen = stage.ask("quick")
+    worker = stage.start("--run-once", wait=False)
+    assert worker.popen.wait(60) == 0, worker.tail()
+    assert stage.runs.flow_run(run_id)["state_type"] == "COMPLETED"
+    assert len(noted(seen)) == 1
 
 
 def test_what_does_not_end_when_it_is_cancelled_is_killed(stage: Stage) -> None:
