@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,13 @@ HEARD = {"Scheduled", "Pending", "Submitting", "Running", "Completed"}
 Execute = Callable[[list[str], dict[str, str]], Awaitable[int]]
 
 
+@pytest.fixture(autouse=True)
+def _backstage() -> Iterator[None]:
+    """No connection outlives its test."""
+    yield
+    backstage.close(5)
+
+
 def executor(player: str, folder: Path) -> Execute:
     """Plays the container: an image is a command line and an environment."""
 
@@ -58,7 +65,7 @@ def executor(player: str, folder: Path) -> Execute:
 
 
 async def play_kubelet(kube: KubeApi, execute: Execute) -> None:
-    [started] = await until(lambda: asyncio.sleep(0, kube.all("jobs")), len)
+    [started] = await until(lambda: asyncio.sleep(0, kube.all("jobs")), len, timeout=60)
     pod = await kube.run(await kube.add_pod(started))
     container: Object = started["spec"]["template"]["spec"]["containers"][0]
     code = await execute(container["args"], {entry["name"]: entry["value"] for entry in container["env"]})
@@ -70,7 +77,7 @@ async def play_engine(engine: DockerEngine, execute: Execute) -> None:
     def running() -> list[Container]:
         return [container for container in engine.containers.values() if container.status == "running"]
 
-    [container] = await until(lambda: asyncio.sleep(0, running()), len)
+    [container] = await until(lambda: asyncio.sleep(0, running()), len, timeout=60)
     code = await execute(container.body["Cmd"], dict(entry.split("=", 1) for entry in container.body["Env"]))
     await engine.exit(container, code)
 
@@ -136,4 +143,3 @@ async def test_a_run_in_a_container(
         return (await client.read_flow_run(run_id)).infrastructure_pid
 
     assert ":" in str(await until(pid, bool))
-    backstage.close(5)
