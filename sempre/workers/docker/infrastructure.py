@@ -107,11 +107,13 @@ class DockerInfrastructure(Infrastructure):
         copying = copy_output(self.docker, container_id, since) if job.stream_output else None
         streaming = asyncio.create_task(copying) if copying is not None else None
         try:
-            return await self._ended(container_id, job)
+            code = await self._ended(container_id, job)
+            if streaming is not None:
+                await asyncio.wait((streaming,), timeout=LAST_LINES_SECONDS)
+            return code
         finally:
             self._fresh.discard(container_id)
             if streaming is not None:
-                await asyncio.wait((streaming,), timeout=LAST_LINES_SECONDS)
                 streaming.cancel()
 
     async def kill(self, job: JobConfiguration, identifier: str, grace: float) -> None:

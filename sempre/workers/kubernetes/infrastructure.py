@@ -99,11 +99,13 @@ class KubernetesInfrastructure(Infrastructure):
             asyncio.create_task(stream_logs(site.cluster, site.observer, key, over)) if job.stream_output else None
         )
         try:
-            return await site.observer.ended(key)
-        finally:
+            code = await site.observer.ended(key)
             if streaming is not None:
                 over.set()
                 await asyncio.wait((streaming,), timeout=LAST_LINES_SECONDS)
+            return code
+        finally:
+            if streaming is not None:
                 streaming.cancel()
 
     async def kill(self, job: JobConfiguration, identifier: str, grace: float) -> None:
