@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from uuid import UUID, uuid5
 
 from sempre.core.states import TERMINAL, StateType
 
-__all__ = ["Adoption", "Ending", "Verdict", "adoption", "crash_message", "is_stale", "next_pause", "verdict", "won"]
+__all__ = ["Adoption", "Ending", "Verdict", "adoption", "crash_message", "is_stale", "next_pause", "verdict", "waiting_id", "won"]
 
 _FAILURES_PER_STEP = 3
 _STEPS = 4
@@ -34,6 +35,12 @@ def won(status: str, state: StateType | None, transition_id: str | None, claim_i
     if state is not StateType.PENDING:
         return False
     return status == "ACCEPT" or transition_id == claim_id
+
+
+def waiting_id(transition_id: UUID | str) -> UUID:
+    """The transition id of the state that follows a claim's when its infrastructure waits to start. Who sees that need
+    not be who claimed the run, and the state must stay known as the claim's."""
+    return uuid5(UUID(str(transition_id)), "infrastructure pending")
 
 
 class Verdict(Enum):

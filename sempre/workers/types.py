@@ -21,6 +21,8 @@ class WorkerType:
 
 TYPES = {
     "process": WorkerType("sempre.workers.process", "ProcessInfrastructure"),
+    "docker": WorkerType("sempre.workers.docker.infrastructure", "DockerInfrastructure", "docker"),
+    "kubernetes": WorkerType("sempre.workers.kubernetes.infrastructure", "KubernetesInfrastructure", "kubernetes"),
 }
 
 

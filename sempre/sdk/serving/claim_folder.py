@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from sempre.core.dispatching import waiting_id
+
 __all__ = ["Claim", "ClaimFolder", "ProcessNote", "identity_of"]
 
 _CLAIM, _GATE, _EXIT = "claim.json", "process.json", "exit.json"
@@ -44,9 +46,10 @@ class Claim:
         return replace(self, identifier=identifier)
 
     @property
-    def state_ids(self) -> tuple[str, str]:
+    def state_ids(self) -> tuple[str, ...]:
         """Transition ids by which the states of this claim are known."""
-        return self.claim_id, self.submitting_id
+        proposed = self.claim_id, self.submitting_id
+        return (*proposed, *(str(waiting_id(each)) for each in proposed))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Runs as Docker containers. Needs the extra `docker`."""

@@ -1,0 +1,249 @@
+"""A stand-in of the Docker engine's API (1.43) on a unix socket: images and pulling, containers and their names, logs,
+waiting, networks. Tests play the processes in the containers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+
+Object = dict[str, Any]
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+
+@dataclass
+class Container:
+    id: str
+    name: str
+    body: Object
+    status: str = "created"
+    code: int = 0
+    created: str = field(default_factory=now)
+    started: str = NEVER
+    finished: str = NEVER
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    networks: list[str] = field(default_factory=list)
+
+    def shown(self) -> Object:
+        state = {
+            "Status": self.status, "Running": self.status == "running", "ExitCode": self.code,
+            "StartedAt": self.started, "FinishedAt": self.finished,
+        }  # fmt: skip
+        config = {key: value for key, value in self.body.items() if key not in ("HostConfig", "NetworkingConfig")}
+        return {
+            "Id": self.id, "Name": f"/{self.name}", "Created": self.created, "State": state,
+            "Config": {"Tty": False, **config}, "HostConfig": self.body["HostConfig"],
+        }  # fmt: skip
+
+
+@dataclass
+class DockerEngine:
+    address: str
+    images: set[str] = field(default_factory=set)
+    registry: dict[str, str | None] = field(default_factory=dict)
+    """What can be pulled, with the `user:password` that it takes."""
+    networks: set[str] = field(default_factory=lambda: {"bridge", "host"})
+    containers: dict[str, Container] = field(default_factory=dict)
+    pulls: list[str] = field(default_factory=list)
+    stops: list[tuple[str, int]] = field(default_factory=list)
+    drops: list[str] = field(default_factory=list)
+    """Paths whose next answer is lost, after what was asked was done."""
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    broken: int = 0
+
+    def only(self) -> Container:
+        [container] = self.containers.values()
+        return container
+
+    async def _tell(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def print(self, container: Container, text: str) -> None:
+        container.lines.append((now(), text))
+        await self._tell()
+
+    async def exit(self, container: Container, code: int) -> None:
+        container.status, container.code, container.finished = "exited", code, now()
+        if container.body["HostConfig"].get("AutoRemove"):
+            self.containers.pop(container.id, None)
+        await self._tell()
+
+    async def break_streams(self) -> None:
+        self.broken += 1
+        await self._tell()
+
+    # --- requests --------------------------------------------------------------------------------------
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path == "/version":
+            return web.json_response({"ApiVersion": "1.43", "Version": "24.0"})
+        assert path.startswith("/v1.43/"), path
+        answer = await self._route(request, path.removeprefix("/v1.43"))
+        for pattern in self.drops:
+            if re.search(pattern, path):
+                self.drops.remove(pattern)
+                assert request.transport is not None
+                request.transport.abort()
+        return answer
+
+    async def _route(self, request: web.Request, path: str) -> web.StreamResponse:
+        if path == "/version":
+            return web.json_response({"ApiVersion": "1.43"})
+        if path == "/images/create":
+            return await self._pull(request)
+        if found := re.fullmatch(r"/images/(.+)/json", path):
+            there = _tagged(found[1]) in self.images
+            return web.json_response({"Id": "sha256:1"}) if there else _error(404, f"No such image: {found[1]}")
+        if path == "/containers/create":
+            return await self._create(await request.json(), request.query["name"])
+        if path == "/containers/json":
+            return self._list(json.loads(request.query["filters"])["label"])
+        if found := re.fullmatch(r"/networks/([^/]+)(/connect)?", path):
+            return await self._network(request, found[1], bool(found[2]))
+        if found := re.fullmatch(r"/containers/([^/]+)(?:/(\w+))?", path):
+            container = self._find(found[1])
+            if container is None:
+                return _error(404, f"No such container: {found[1]}")
+            return await self._container(request, container, found[2] or "delete")
+        return _error(404, "page not found")
+
+    def _find(self, name: str) -> Container | None:
+        by_name = {container.name: container for container in self.containers.values()}
+        return self.containers.get(name) or by_name.get(name)
+
+    async def _pull(self, request: web.Request) -> web.StreamResponse:
+        name = request.query["fromImage"]
+        image = _tagged(name if "tag" not in request.query else f"{name}:{request.query['tag']}")
+        self.pulls.append(image)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        wanted = self.registry.get(image, "missing")
+        given = None
+        if header := request.headers.get("X-Registry-Auth"):
+            auth = json.loads(base64.urlsafe_b64decode(header))
+            given = f"{auth['username']}:{auth['password']}"
+        if image not in self.registry or wanted not in (None, given):
+            message = f"pull access denied for {name}"
+            await answer.write(json.dumps({"errorDetail": {"message": message}, "error": message}).encode() + b"\n")
+        else:
+            await answer.write(b'{"status":"Pull complete"}\n')
+            self.images.add(image.removeprefix("docker.io/library/"))
+            self.images.add(image)
+        return answer
+
+    async def _create(self, body: Object, name: str) -> web.StreamResponse:
+        if _tagged(body["Image"]) not in self.images:
+            return _error(404, f"No such image: {body['Image']}")
+        if (holder := self._find(name)) is not None:
+            return _error(409, f'Conflict. The container name "/{name}" is already in use by container "{holder.id}".')
+        assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", name), name
+        assert len((body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}) <= 1, "1.43 takes one network"
+        container = Container(uuid4().hex * 2, name, body)
+        container.networks = [body["HostConfig"].get("NetworkMode", "bridge")]
+        self.containers[container.id] = container
+        return web.json_response({"Id": container.id, "Warnings": []}, status=201)
+
+    def _list(self, labels: list[str]) -> web.StreamResponse:
+        found = [
+            {"Id": container.id, "State": container.status}
+            for container in self.containers.values()
+            if all(container.body["Labels"].get(label.split("=")[0]) == label.split("=")[1] for label in labels)
+        ]
+        return web.json_response(found)
+
+    async def _network(self, request: web.Request, name: str, connect: bool) -> web.StreamResponse:
+        if name not in self.networks:
+            return _error(404, f"network {name} not found")
+        if connect:
+            self.containers[(await request.json())["Container"]].networks.append(name)
+            return web.Response()
+        return web.json_response({"Id": name, "Name": name})
+
+    async def _container(self, request: web.Request, container: Container, verb: str) -> web.StreamResponse:
+        if verb == "json":
+            return web.json_response(container.shown())
+        if verb == "delete":
+            del self.containers[container.id]
+            return web.Response(status=204)
+        if verb == "start":
+            if container.body["Cmd"][0] == "missing":
+                return _error(400, "failed to create task: executable file not found in $PATH: unknown")
+            container.status, container.started = "running", now()
+            if container.body["Cmd"][0] == "brief":
+                await self.exit(container, 1)
+            return web.Response(status=204)
+        if verb == "stop":
+            if container.status != "running":
+                return web.Response(status=304)
+            self.stops.append((container.id, int(request.query["t"])))
+            await self.exit(container, 143)
+            return web.Response(status=204)
+        if verb == "logs":
+            return await self._logs(request, container)
+        assert verb == "wait"
+        async with self.changed:
+            broken = self.broken
+            await self.changed.wait_for(lambda: container.status != "running" or self.broken != broken)
+        if container.status == "running":
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response({"StatusCode": container.code})
+
+    async def _logs(self, request: web.Request, container: Container) -> web.StreamResponse:
+        assert request.query["timestamps"] == request.query["follow"] == "1"
+        since = datetime.fromtimestamp(int(request.query.get("since", 0)), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        sent, broken = 0, self.broken
+        while True:
+            for time, text in container.lines[sent:]:
+                if time >= since:
+                    line = f"{time} {text}\n".encode()
+                    await answer.write(struct.pack(">BxxxL", 1, len(line)) + line)
+            sent = len(container.lines)
+            async with self.changed:
+                if container.status != "running" or self.broken != broken:
+                    return answer
+                if len(container.lines) == sent:
+                    await self.changed.wait()
+
+
+def _tagged(image: str) -> str:
+    return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"message": message}, status=status)
+
+
+@asynccontextmanager
+async def open_docker_engine(folder: Path) -> AsyncIterator[DockerEngine]:
+    socket = folder / "docker.sock"
+    engine = DockerEngine(f"unix://{socket}")
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", engine.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.UnixSite(runner, str(socket)).start()
+    try:
+        yield engine
+    finally:
+        await engine.break_streams()
+        await runner.cleanup()
