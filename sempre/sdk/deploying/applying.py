@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sempre.client import ObjectNotFound, SyncClient, get_client
-from sempre.sdk.api import to_jsonable
+from sempre.client import ObjectNotFound, SyncClient, backstage, get_client
+from sempre.sdk.api import ClientOrchestrator, to_jsonable
 from sempre.sdk.deploying.concurrency import limit_fields
 from sempre.sdk.deploying.triggers import automation_of
 
@@ -27,21 +27,25 @@ def apply(deployment: RunnerDeployment, work_pool_name: str | None = None, image
     body["schedules"] = _schedules(deployment, before)
     if before is not None and any(each.get("replaces") for each in body["schedules"]):
         # Only a change can rename a schedule; creating replaces all of them by new ones.
-        fields = {name: value for name, value in body.items() if name not in ("name", "labels")}
-        client.update_deployment(before.id, fields)
+        _call("PATCH", f"/deployments/{before.id}", {name: body[name] for name in body if name != "name"})
         id = before.id
     else:
-        flow_id = client.create_flow_from_name(deployment.flow_name)
-        id = client.create_deployment(flow_id, body.pop("name"), **body)
+        body["flow_id"] = str(client.create_flow_from_name(deployment.flow_name))
+        id = UUID(_call("POST", "/deployments/", body)["id"])
     _replace_automations(client, id, deployment)
     return id
+
+
+def _call(method: str, path: str, body: dict[str, Any]) -> Any:
+    """With its nulls, which clear what a deployment had; the client's own calls mean "not given" by them."""
+    return backstage.run(ClientOrchestrator().call(method, path, body))
 
 
 def deployment_body(
     deployment: RunnerDeployment, work_pool_name: str | None = None, image: str | None = None
 ) -> dict[str, Any]:
-    """The fields of the API's deployment, without flow and schedules. What is null there is left out by the client,
-    but empty values are sent: the deployment is to be as it is described here, whatever it was."""
+    """The fields of the API's deployment, without flow and schedules: all of them, because the deployment is to be as
+    it is described here, whatever it was. Only whether it is paused is left to those who look after it."""
     pool = deployment.work_pool_name or work_pool_name
     variables = dict(deployment.job_variables)
     if image and "image" not in variables:
@@ -49,24 +53,28 @@ def deployment_body(
     body: dict[str, Any] = {
         "name": deployment.name,
         "entrypoint": deployment.entrypoint,
-        "description": deployment.description or "",
+        "description": deployment.description,
         "version": deployment.version,
         "tags": list(deployment.tags),
         "parameters": to_jsonable(dict(deployment.parameters)),
         "parameter_openapi_schema": dict(deployment.parameter_openapi_schema),
         "enforce_parameter_schema": deployment.enforce_parameter_schema,
-        "paused": deployment.paused,
+        "pull_steps": _pull_steps(deployment, pool),
         "work_pool_name": pool,
         "work_queue_name": deployment.work_queue_name,
         "job_variables": to_jsonable(variables),
         **limit_fields(deployment.concurrency_limit),
     }
-    if deployment.pull_steps is not None:
-        body["pull_steps"] = list(deployment.pull_steps)
-    elif pool is not None and deployment.storage is not None:
-        body["pull_steps"] = [deployment.storage.to_pull_step()]
+    if deployment.paused is not None:
+        body["paused"] = deployment.paused
     body["path"] = deployment.path if deployment.path is not None or pool is not None else "."
     return body
+
+
+def _pull_steps(deployment: RunnerDeployment, pool: str | None) -> list[Any]:
+    if deployment.pull_steps is not None:
+        return list(deployment.pull_steps)
+    return [] if pool is None or deployment.storage is None else [deployment.storage.to_pull_step()]
 
 
 def _existing(client: SyncClient, full_name: str) -> DeploymentResponse | None:

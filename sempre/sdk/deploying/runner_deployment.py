@@ -117,9 +117,7 @@ class RunnerDeployment:
         return cls.from_flow(load_flow_from_entrypoint(entrypoint), name, **options)
 
     @classmethod
-    def from_storage(
-        cls, storage: CodeStorage, entrypoint: str, name: str, **options: Any
-    ) -> RunnerDeployment:
+    def from_storage(cls, storage: CodeStorage, entrypoint: str, name: str, **options: Any) -> RunnerDeployment:
         """The deployment of the flow at an entrypoint in a storage, which is pulled to look at it."""
         from sempre.sdk.deploying.sources import flow_from_source
 

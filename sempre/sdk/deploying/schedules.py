@@ -60,7 +60,7 @@ class Schedule:
         return {"rrule": self.rrule, "timezone": self.timezone or "UTC"}
 
 
-def Interval(  # noqa: N802 (a noun, as in `schedule=Interval(60)`)
+def Interval(
     interval: timedelta | float | int,
     /,
     anchor_date: datetime | None = None,
@@ -76,7 +76,7 @@ def Interval(  # noqa: N802 (a noun, as in `schedule=Interval(60)`)
     )  # fmt: skip
 
 
-def Cron(  # noqa: N802
+def Cron(
     cron: str,
     /,
     timezone: str | None = None,
@@ -86,12 +86,10 @@ def Cron(  # noqa: N802
     slug: str | None = None,
 ) -> Schedule:
     """A cron line, on the clock of ``timezone`` (UTC). ``day_or``: day of month or day of week is enough."""
-    return Schedule(
-        cron=cron, timezone=timezone, day_or=day_or, active=active, parameters=parameters or {}, slug=slug
-    )
+    return Schedule(cron=cron, timezone=timezone, day_or=day_or, active=active, parameters=parameters or {}, slug=slug)
 
 
-def RRule(  # noqa: N802
+def RRule(
     rrule: str,
     /,
     timezone: str | None = None,

@@ -98,9 +98,10 @@ def _trigger(given: Any) -> DeploymentTrigger:
     if strange:
         raise ConfigurationError(f"A trigger has no {', '.join(map(repr, strange))}.")
     try:
-        return _KINDS[_kind(given)].model_validate(given)
+        found: DeploymentTrigger = _KINDS[_kind(given)].model_validate(given)
     except (ValidationError, KeyError) as error:
         raise ConfigurationError(f"{dict(given)} is no trigger: {error}") from None
+    return found
 
 
 _KINDS: dict[str, Any] = {
@@ -121,7 +122,7 @@ def _kind(given: Mapping[str, Any]) -> str:
 
 def automation_of(trigger: DeploymentTrigger, deployment_id: UUID, default_name: str) -> dict[str, Any]:
     """The automation that runs the deployment when the trigger fires, as the API has it."""
-    told = trigger.model_dump(mode="json", exclude=set(_OWN), exclude_none=True)
+    told = trigger.model_dump(mode="json", exclude=set(_OWN))
     action: dict[str, Any] = {
         "type": "run-deployment",
         "source": "selected",
