@@ -33,11 +33,9 @@ class FlowRunProcess:
 
     async def wait(self) -> int | None:
         """Its exit code (negative: the signal that ended it) once it has ended; None if nobody knows."""
-        ...
 
     async def kill(self, grace: float) -> None:
         """SIGTERM to its group, SIGKILL after `grace` seconds; returns when it has ended."""
-        ...
 
 
 class Processes:
@@ -48,8 +46,6 @@ class Processes:
 
     async def start(self, request: ProcessRequest) -> FlowRunProcess:
         """Raises ProcessError."""
-        ...
 
     async def close(self) -> None:
         """Processes go on."""
-        ...

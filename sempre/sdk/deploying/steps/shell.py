@@ -61,9 +61,7 @@ def pip_install_requirements(
     return {"stdout": out.strip(), "stderr": err.strip()}
 
 
-def _run(
-    command: Sequence[str], directory: str | None, environment: dict[str, str], stream: bool
-) -> tuple[str, str]:
+def _run(command: Sequence[str], directory: str | None, environment: dict[str, str], stream: bool) -> tuple[str, str]:
     try:
         process = subprocess.Popen(  # noqa: S603 (commands are what the step is for)
             command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
