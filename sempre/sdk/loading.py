@@ -25,8 +25,8 @@ def load_flow_from_entrypoint(entrypoint: str) -> Flow[..., Any]:
             found._entrypoint = entrypoint
         return found
     raise MissingFlowError(
-        f"What {entrypoint} names is no flow of Sempre but {type(found).__module__}.{type(found).__qualname__}; flows are "
-        "functions below @flow, imported by `from sempre import flow`."
+        f"What {entrypoint} names is no flow of Sempre but {type(found).__module__}.{type(found).__qualname__}; flows "
+        "are functions below @flow, imported by `from sempre import flow`."
     )
 
 

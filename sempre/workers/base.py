@@ -9,18 +9,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
 from sempre.settings import ClientSettings
 from sempre.workers.configuration import JobConfiguration
 
-__all__ = ["Found", "Infrastructure", "InfrastructureError"]
+__all__ = ["Found", "Infrastructure", "InfrastructureError", "NotStartedNow"]
 
 
 class InfrastructureError(Exception):
     """Infrastructure could not be started. The text is shown to the user, after `Failed to submit flow run to
     infrastructure: `."""
+
+
+class NotStartedNow(Exception):
+    """Nothing was started, for a reason that will pass and is not the run's: it is handed back, and taken again later by
+    whoever comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +68,8 @@ class Infrastructure(ABC):
         """Start what executes the run, and return how to find it again: `infrastructure_pid` of the run, as the type's
         users know it (`host:pid`, `namespace:job`, `docker url:id`).
 
-        Called at most once for a claim of a run. Raises InfrastructureError if nothing was started; if that is not
-        known, it must find out, or clean up, first. May be cancelled only between its own steps, like any coroutine:
+        Called at most once for a claim of a run. Raises InfrastructureError or NotStartedNow if nothing was started; if
+        that is not known, it must find out, or clean up, first. May be cancelled only between its own steps, like any coroutine:
         infrastructure that was made by then is found by `find`.
         """
 
@@ -78,6 +84,12 @@ class Infrastructure(ABC):
     @abstractmethod
     async def kill(self, job: JobConfiguration, identifier: str, grace: float) -> None:
         """Ask it to end, insist after `grace` seconds, return when it has ended. Nothing happens if it has already."""
+
+    async def recover(self, flow_run_id: UUID, folder: Path, identifier: str | None) -> str | None:
+        """How to watch what a dead worker of this name and machine started for a claim; None if nothing was started for
+        it, and nothing will be any more. `folder` is that of its JobConfiguration, `identifier` what `start` returned,
+        if it did. What `find` finds is adopted in any case."""
+        return identifier
 
     async def find(self) -> list[Found]:
         """What workers of this name and pool started that is still there, or ended not long ago: asked once, at the

@@ -30,15 +30,19 @@ class Runner:
 
     def add_deployment(self, deployment_id: UUID) -> None:
         """Execute runs of this deployment, too. Before or after the start, from any thread."""
+        ...
 
     async def start(self, *, run_once: bool = False) -> None:
         """Serve until `stop` is called or SIGTERM or SIGINT comes: the first lets runs finish, the second kills them.
 
         Signals are heeded only in the main thread.
         """
+        ...
 
     def stop(self) -> None:
         """Take no more runs; `start` returns when those that run have ended. From any thread."""
+        ...
 
     async def execute_flow_run(self, flow_run_id: UUID) -> int | None:
         """Execute one run now in a process, whoever claimed it, and wait for its end: its exit code."""
+        ...

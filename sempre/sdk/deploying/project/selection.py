@@ -14,15 +14,11 @@ __all__ = ["select"]
 def select(deployments: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
     """The deployments with these names, in the file's order. A name is `deployment` or `flow/deployment`; `*` stands
     for anything. Raises ConfigurationError for a name that none has."""
-    chosen: list[Mapping[str, Any]] = []
     unknown = [name for name in names if not any(matches(each, name) for each in deployments)]
     if unknown:
         there = ", ".join(str(each.get("name")) for each in deployments) or "none"
         raise ConfigurationError(f"No deployment is called {', '.join(unknown)}; there are {there}.")
-    for each in deployments:
-        if any(matches(each, name) for name in names):
-            chosen.append(each)
-    return chosen
+    return [each for each in deployments if any(matches(each, name) for name in names)]
 
 
 def matches(deployment: Mapping[str, Any], name: str) -> bool:

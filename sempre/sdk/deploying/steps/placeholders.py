@@ -1,4 +1,4 @@
-"""`{{ ... }}` in steps and project files: outputs of steps, environment variables, variables and blocks of the server."""
+"""`{{ ... }}` in steps and project files: outputs of steps, the environment, variables and blocks of the server."""
 
 from __future__ import annotations
 

@@ -47,11 +47,8 @@ def test_recipes_make_files_that_can_be_read(name: str, tmp_path: Path) -> None:
     found = read_project_file(path)
     assert (found.name, found.deployments, found.path) == ("mine", [], find_project_file(tmp_path))
     assert found.steps_of({}, "pull")
-    example = yaml.safe_load(
-        "\n".join(
-            line[2:] for line in path.read_text().splitlines() if line.startswith("# -") or line.startswith("#   ")
-        )
-    )
+    commented = [line[2:] for line in path.read_text().splitlines() if line.startswith(("# -", "#   "))]
+    example = yaml.safe_load("\n".join(commented))
     assert set(example[0]) >= {"name", "entrypoint", "work_pool", "schedules"}
     assert "{{{" not in path.read_text()
     if recipe.fields:
