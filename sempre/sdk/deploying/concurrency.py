@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sempre.schemas.concurrency import ConcurrencyLimitStrategy
 from sempre.sdk.errors import ConfigurationError
 
-__all__ = ["ConcurrencyLimitConfig", "ConcurrencyLimitStrategy", "limit_fields"]
-
-
-@dataclass(frozen=True)
-class ConcurrencyLimitConfig:
-    """A limit with what it says of runs beyond it: wait (ENQUEUE), or be cancelled (CANCEL_NEW).
-
-    A slot is kept ``grace_period_seconds`` for a run that is about to start.
-    """
-
-    limit: int
-    collision_strategy: ConcurrencyLimitStrategy | str | None = None
-    grace_period_seconds: int | None = None
+__all__ = ["limit_fields"]
 
 
 def limit_fields(given: Any) -> dict[str, Any]:

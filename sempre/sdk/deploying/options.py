@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from sempre.sdk.deploying.concurrency import ConcurrencyLimitConfig
+    from sempre.schemas.concurrency import ConcurrencyLimitConfig
     from sempre.sdk.deploying.entrypoints import EntrypointType
     from sempre.sdk.deploying.schedules import Schedule
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sempre.core import placeholders
 from sempre.sdk.errors import SempreException
 
 __all__ = ["PlaceholderError", "Resolve", "fill", "from_environment", "from_outputs", "from_server"]
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w$][\w.\-]*)\s*\}\}")
 _OURS = ("prefect.", "sempre.")
 
 Resolve = Callable[[str], Any]
@@ -26,32 +25,23 @@ def fill(value: Any, *resolves: Resolve, keep: bool = False) -> Any:
     """The value with its placeholders replaced, each by the first that knows its name.
 
     A text that is one placeholder becomes the value itself, within other text it is shown as text. What nobody knows
-    stays as it is with ``keep``, else raises PlaceholderError.
+    stays with ``keep``, else raises PlaceholderError.
     """
-    if isinstance(value, Mapping):
-        return {name: fill(each, *resolves, keep=keep) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [fill(each, *resolves, keep=keep) for each in value]
-    if not isinstance(value, str) or "{{" not in value:
-        return value
-    whole = _PLACEHOLDER.fullmatch(value.strip())
-    if whole is not None:
-        return _value(whole, resolves, keep)
-    return _PLACEHOLDER.sub(lambda found: str(_value(found, resolves, keep)), value)
 
+    def look_up(name: str) -> Any:
+        for resolve in resolves:
+            try:
+                return resolve(name)
+            except KeyError:
+                continue
+        if keep or name.startswith("."):  # a template of Go's, such as docker's
+            return f"{{{{ {name} }}}}"
+        raise PlaceholderError(
+            f"Nothing is known of {{{{ {name} }}}}: it names neither the output of a step before it, nor a variable "
+            "({{ sempre.variables.NAME }}), a block ({{ sempre.blocks.TYPE.NAME }}) or the environment ({{ $NAME }})."
+        )
 
-def _value(found: re.Match[str], resolves: tuple[Resolve, ...], keep: bool) -> Any:
-    for resolve in resolves:
-        try:
-            return resolve(found[1])
-        except KeyError:
-            continue
-    if keep:
-        return found[0]
-    raise PlaceholderError(
-        f"Nothing is known of {found[0]}: it names neither the output of a step before it, nor a variable "
-        "({{ sempre.variables.NAME }}), a block ({{ sempre.blocks.TYPE.NAME }}) or the environment ({{ $NAME }})."
-    )
+    return placeholders.fill(value, look_up)
 
 
 def from_outputs(outputs: Mapping[str, Any]) -> Resolve:

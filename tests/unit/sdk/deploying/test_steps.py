@@ -35,7 +35,7 @@ def test_placeholders_are_values_or_parts_of_texts(monkeypatch: pytest.MonkeyPat
         "hash": ["at-c0ffee"],
         "image": "i:1",
         "where": "here",
-        "docker": "{{.Id}}",
+        "docker": "{{ .Id }}",
         "number": 3,
     }
     assert fill("{{ later.directory }}", known, keep=True) == "{{ later.directory }}"
