@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
-from uuid import uuid4
 
+from sempre.sdk.deploying.block_storage import BlockStorage
+from sempre.sdk.deploying.downloads import download
 from sempre.sdk.deploying.git import Credentials, GitSource, directory_name
 from sempre.sdk.deploying.secrets import by_reference, in_clear
 from sempre.sdk.errors import ConfigurationError
@@ -163,38 +163,6 @@ class RemoteStorage(_Placed):
         return f"RemoteStorage({self.url!r})"
 
 
-def download(url: str, destination: Path, settings: Mapping[str, Any]) -> None:
-    """All files below a URL into a directory, which is replaced when they are all there.
-
-    Raises ConfigurationError without fsspec or if there is nothing at the URL.
-    """
-    try:
-        import fsspec
-    except ImportError:
-        raise ConfigurationError(
-            f"Code at {url} needs fsspec and that storage's library: pip install 'sempre[s3]' (or gcs, azure)."
-        ) from None
-    files, base = fsspec.core.url_to_fs(url, **settings)
-    if not files.exists(base):
-        raise ConfigurationError(f"There is nothing at {url}.")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    beside = destination.with_name(f".{destination.name}.{uuid4().hex}")
-    try:
-        files.get(base.rstrip("/") + "/", f"{beside}/", recursive=True)
-        replace_directory(beside, destination)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def replace_directory(new: Path, old: Path) -> None:
-    """Put a directory in another's place."""
-    away = old.with_name(f".{old.name}.{uuid4().hex}")
-    if old.exists():
-        old.rename(away)
-    new.rename(old)
-    shutil.rmtree(away, ignore_errors=True)
-
-
 def storage_from(source: Any, pull_interval: int | None = 60) -> CodeStorage:
     """The storage that a directory, URL, block or storage means. Raises ConfigurationError."""
     if isinstance(source, CodeStorage):
@@ -210,7 +178,9 @@ def storage_from(source: Any, pull_interval: int | None = 60) -> CodeStorage:
         if scheme and scheme not in ("file", "local") and len(scheme) > 1:  # one letter is a drive
             return RemoteStorage(source, pull_interval=pull_interval)
         return LocalStorage(source.removeprefix("file://").removeprefix("local://"))
+    if hasattr(source, "get_block_type_slug"):
+        return BlockStorage(source, pull_interval)
     raise ConfigurationError(
-        f"{source!r} is no place to get code from: give a directory, the URL of a repository or storage, or one of "
-        "GitRepository, RemoteStorage, LocalStorage."
+        f"{source!r} is no place to get code from: give a directory, the URL of a repository or storage, a storage block, or "
+        "one of GitRepository, RemoteStorage, LocalStorage."
     )

@@ -56,9 +56,16 @@ def deployment(scripts: Scripts, flow: str, name: str) -> dict[str, Any]:
     return dict(scripts.get(f"/deployments/name/{flow}/{name}"))
 
 
-def sempre(scripts: Scripts, *args: str, at: Path, code: int = 0) -> str:
+def sempre(scripts: Scripts, *args: str, at: Path, code: int = 0, stdin: str = "") -> str:
     done = subprocess.run(
-        [*SEMPRE, *args], env=scripts.environment, cwd=at, capture_output=True, text=True, timeout=60, check=False
+        [*SEMPRE, *args],
+        env=scripts.environment,
+        cwd=at,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == code, f"sempre {' '.join(args)}\n{done.stdout}{done.stderr}"
     return done.stdout if code == 0 else " ".join(done.stderr.split())
@@ -238,3 +245,12 @@ def test_init_writes_a_file_that_deploy_reads(scripts: Scripts, etl: str, tmp_pa
     sempre(scripts, "deploy", f"{etl}.py:{etl}", "-n", "x", "-p", f"{etl}-pool", at=tmp_path)
     (step,) = deployment(scripts, etl, "x")["pull_steps"]
     assert step == {"sempre.deployments.steps.set_working_directory": {"directory": str(tmp_path)}}
+
+
+def test_what_is_missing_is_asked_for_and_kept(scripts: Scripts, etl: str, tmp_path: Path) -> None:
+    typed = f"{etl}.py:{etl}\nasked\n{etl}-pool\ny\n"
+    sempre(scripts, "--prompt", "deploy", at=tmp_path, stdin=typed)
+    first = deployment(scripts, etl, "asked")
+    assert first["work_pool_name"] == f"{etl}-pool"
+    sempre(scripts, "deploy", "-n", "asked", at=tmp_path)
+    assert deployment(scripts, etl, "asked")["id"] == first["id"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sempre import Flow, flow
+from sempre.blocks.core import Block
 from sempre.deployments.runner import RunnerDeployment
 from sempre.docker import DockerImage
 from sempre.runner.storage import LocalStorage, RemoteStorage
@@ -124,6 +125,32 @@ def test_files_of_a_remote_storage(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "there").iterdir()] == [storage.destination.name]
     with pytest.raises(ConfigurationError, match="nothing at"):
         RemoteStorage(f"local://{tmp_path}/none").pull_code()
+
+
+class LocalFileSystem(Block):
+    basepath: str
+
+    _block_type_slug = "local-file-system"
+
+
+def test_files_of_a_storage_block(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    (tmp_path / "kept/flows").mkdir(parents=True)
+    (tmp_path / "kept/flows/one.py").write_text("1")
+    block = LocalFileSystem(basepath=str(tmp_path / "kept"))
+    storage = storage_from(block)
+    storage.set_base_path(tmp_path / "there")
+    storage.pull_code()
+    assert (storage.destination / "flows/one.py").read_text() == "1"
+    with pytest.raises(ConfigurationError, match="saved"):
+        storage.to_pull_step()
+    block._block_document_name = "mine"
+    assert storage.to_pull_step() == {
+        "sempre.deployments.steps.pull_with_block": {
+            "block_type_slug": "local-file-system",
+            "block_document_name": "mine",
+        }
+    }
 
 
 def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
