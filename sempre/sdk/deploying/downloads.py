@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from sempre.sdk.errors import ConfigurationError
 
-__all__ = ["download"]
+__all__ = ["download", "file_system"]
 
 
 def download(url: str, destination: Path, settings: Mapping[str, Any]) -> None:
@@ -18,14 +18,7 @@ def download(url: str, destination: Path, settings: Mapping[str, Any]) -> None:
 
     Raises ConfigurationError without fsspec or if there is nothing at the URL.
     """
-    try:
-        import fsspec
-    except ImportError:
-        raise ConfigurationError(
-            f"Code at {url} needs fsspec and that storage's library: pip install 'sempre[s3]' (or gcs, azure)."
-        ) from None
-    files, base = fsspec.core.url_to_fs(url, **settings)
-    files.invalidate_cache()
+    files, base = file_system(url, settings)
     if not files.exists(base):
         raise ConfigurationError(f"There is nothing at {url}.")
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +28,19 @@ def download(url: str, destination: Path, settings: Mapping[str, Any]) -> None:
         _replace_directory(beside, destination)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def file_system(url: str, settings: Mapping[str, Any]) -> tuple[Any, str]:
+    """What reaches a URL, and the path of the URL in it. Raises ConfigurationError without fsspec."""
+    try:
+        import fsspec
+    except ImportError:
+        raise ConfigurationError(
+            f"Code at {url} needs fsspec and that storage's library: pip install 'sempre[s3]' (or gcs, azure)."
+        ) from None
+    files, base = fsspec.core.url_to_fs(url, **settings)
+    files.invalidate_cache()
+    return files, base
 
 
 def _replace_directory(new: Path, old: Path) -> None:

@@ -40,8 +40,9 @@ _IMAGE = {"image": "{{{{ build-image.image }}}}"}
 _CLONE = {f"{STEPS}.git_clone": {"repository": "{repository}", "branch": "{branch}"}}
 
 
-def _remote(url: str) -> Mapping[str, Any]:
-    return {f"{STEPS}.pull_from_remote_storage": {"url": url}}
+def _bucket(about: str, url: str, *fields: str) -> Recipe:
+    push, pull = ({f"{STEPS}.{name}_remote_storage": {"url": url}} for name in ("push_to", "pull_from"))
+    return Recipe(about, fields, push=(push,), pull=(pull,))
 
 
 RECIPES = {
@@ -53,20 +54,16 @@ RECIPES = {
     "docker": Recipe(
         "Workers run an image that holds the code.",
         ("image_name", "tag"), (_BUILD,), (_PUSH,),
-        ({f"{STEPS}.set_working_directory": {"directory": "/opt/sempre/{name}"}},), _IMAGE,
+        ({f"{STEPS}.set_working_directory": {"directory": "/opt/sempre/{directory_name}"}},), _IMAGE,
     ),
     "docker-git": Recipe(
         "Workers run an image of this project, and clone the code into it.",
         ("image_name", "tag", "repository", "branch"), (_BUILD,), (_PUSH,), (_CLONE,), _IMAGE,
     ),
-    "s3": Recipe("Workers copy the code from S3.", ("bucket", "folder"), pull=(_remote("s3://{bucket}/{folder}"),)),
-    "gcs": Recipe(
-        "Workers copy the code from Google Cloud Storage.", ("bucket", "folder"),
-        pull=(_remote("gs://{bucket}/{folder}"),),
-    ),
-    "azure": Recipe(
-        "Workers copy the code from Azure Blob Storage.", ("container", "folder"),
-        pull=(_remote("az://{container}/{folder}"),),
+    "s3": _bucket("Workers copy the code from S3.", "s3://{bucket}/{folder}", "bucket", "folder"),
+    "gcs": _bucket("Workers copy the code from Google Cloud Storage.", "gs://{bucket}/{folder}", "bucket", "folder"),
+    "azure": _bucket(
+        "Workers copy the code from Azure Blob Storage.", "az://{container}/{folder}", "container", "folder"
     ),
 }  # fmt: skip
 
@@ -80,7 +77,13 @@ def recipe_of(name: str) -> Recipe:
 
 def defaults(directory: Path) -> dict[str, str]:
     """What a directory says of itself."""
-    found = {"name": directory.name, "directory": str(directory), "tag": "latest", "folder": directory.name}
+    found = {
+        "name": directory.name,
+        "directory": str(directory),
+        "directory_name": directory.name,
+        "folder": directory.name,
+        "tag": "latest",
+    }
     origin = origin_of(directory)
     return found if origin is None else {**found, "repository": origin[0], "branch": origin[1]}
 

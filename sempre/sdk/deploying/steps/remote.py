@@ -1,4 +1,4 @@
-"""The steps that bring code from storages: `pull_from_remote_storage` and `pull_with_block`."""
+"""The steps that bring code to and from storages."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from sempre.sdk.deploying.block_storage import place_of_block
 from sempre.sdk.deploying.downloads import download
 from sempre.sdk.deploying.storages import RemoteStorage
+from sempre.sdk.deploying.uploads import upload
 from sempre.sdk.errors import ConfigurationError
 
-__all__ = ["pull_from_remote_storage", "pull_with_block"]
+__all__ = ["pull_from_remote_storage", "pull_with_block", "push_to_remote_storage"]
 
 
 def pull_from_remote_storage(url: str, **settings: Any) -> dict[str, str]:
@@ -22,6 +23,16 @@ def pull_from_remote_storage(url: str, **settings: Any) -> dict[str, str]:
     storage.set_base_path(Path.cwd())
     storage.pull_code()
     return {"directory": str(storage.destination)}
+
+
+def push_to_remote_storage(
+    url: str, directory: str = ".", ignore_file: str | None = ".sempreignore", **settings: Any
+) -> dict[str, Any]:
+    """Copy the files of a directory to below a URL that fsspec knows, but for what ``ignore_file`` names.
+
+    Output: ``url``, ``count`` of files. Raises ConfigurationError without fsspec.
+    """
+    return {"url": url, "count": upload(Path(directory).absolute(), url, settings, ignore_file)}
 
 
 def pull_with_block(block_document_name: str, block_type_slug: str) -> dict[str, str]:

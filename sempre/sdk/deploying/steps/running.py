@@ -22,11 +22,21 @@ _BUILT_IN = {
     "pip_install_requirements": f"{_HERE}.shell",
     "pull_from_remote_storage": f"{_HERE}.remote",
     "pull_with_block": f"{_HERE}.remote",
+    "push_to_remote_storage": f"{_HERE}.remote",
+    "pull_from_s3": f"{_HERE}.object_stores",
+    "push_to_s3": f"{_HERE}.object_stores",
+    "pull_from_gcs": f"{_HERE}.object_stores",
+    "push_to_gcs": f"{_HERE}.object_stores",
+    "pull_from_azure_blob_storage": f"{_HERE}.object_stores",
+    "push_to_azure_blob_storage": f"{_HERE}.object_stores",
     "build_docker_image": f"{_HERE}.docker_images",
     "push_docker_image": f"{_HERE}.docker_images",
 }
 # Packages whose steps are these, by the last part of their name. They are never imported.
-_COMPATIBLE = ("prefect.deployments.steps", "prefect.projects.steps", "prefect_docker.", "sempre.deployments.steps")
+_COMPATIBLE = (
+    "prefect.deployments.steps", "prefect.projects.steps", "prefect_aws.", "prefect_azure.", "prefect_docker.",
+    "prefect_gcp.", "sempre.deployments.steps",
+)  # fmt: skip
 
 
 class StepError(SempreException):

@@ -13,6 +13,7 @@ import pytest
 from sempre import Flow, flow
 from sempre.blocks.core import Block
 from sempre.deployments.runner import RunnerDeployment
+from sempre.deployments.steps import push_to_remote_storage
 from sempre.docker import DockerImage
 from sempre.runner.storage import LocalStorage, RemoteStorage
 from sempre.sdk.deploying.applying import deployment_body
@@ -125,6 +126,19 @@ def test_files_of_a_remote_storage(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "there").iterdir()] == [storage.destination.name]
     with pytest.raises(ConfigurationError, match="nothing at"):
         RemoteStorage(f"local://{tmp_path}/none").pull_code()
+
+
+def test_files_are_brought_to_a_storage(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    for name in ("flows/one.py", "flows/one.pyc", "data/big.csv", "data/small.csv", ".git/config", "notes/a/b.md"):
+        path = tmp_path / "here" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "here/.sempreignore").write_text("# not these\nbig.*\nnotes/*\n.sempreignore\n")
+    told = push_to_remote_storage(f"local://{tmp_path}/there", directory=str(tmp_path / "here"))
+    there = {path.relative_to(tmp_path / "there").as_posix() for path in (tmp_path / "there").rglob("*.*")}
+    assert there == {"flows/one.py", "data/small.csv"}
+    assert told["count"] == 2
 
 
 class LocalFileSystem(Block):

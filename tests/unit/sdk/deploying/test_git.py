@@ -7,9 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from sempre.blocks.system import Secret
 from sempre.runner.storage import GitRepository
 from sempre.sdk.deploying.git import Credentials, GitError, GitSource, directory_name, origin_of
+from sempre.sdk.deploying.secrets import in_clear
 from sempre.sdk.errors import ConfigurationError
 
 
@@ -111,6 +114,15 @@ def test_pull_steps_carry_no_secrets() -> None:
     }
     with pytest.raises(ConfigurationError, match="Secret block"):
         GitRepository("https://github.com/a/b.git", credentials={"access_token": "t"}).to_pull_step()
+    token = Secret(value=SecretStr("t"))
+    with pytest.raises(ConfigurationError, match="has to be saved"):
+        GitRepository("https://github.com/a/b.git", credentials={"access_token": token}).to_pull_step()
+    token._block_document_name = "mine"
+    (inputs,) = (
+        GitRepository("https://github.com/a/b.git", credentials={"access_token": token}).to_pull_step().values()
+    )
+    assert inputs["credentials"] == {"access_token": "{{ sempre.blocks.secret.mine }}"}
+    assert Credentials.of(in_clear({"access_token": token})) == Credentials("t")
     with pytest.raises(ConfigurationError, match="not at both"):
         GitRepository("https://github.com/a/b.git", branch="dev", commit_sha="c0ffee")
 

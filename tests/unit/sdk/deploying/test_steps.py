@@ -70,6 +70,8 @@ def test_every_known_step_is_there() -> None:
     for name in public.__all__:
         for package in ("sempre.deployments.steps", "prefect.deployments.steps.utility", "prefect_docker.steps"):
             assert step_function(f"{package}.{name}") is getattr(public, name)
+    for name in ("aws.deployments.steps.pull_from_s3", "gcp.deployments.steps.push_to_gcs"):
+        assert step_function(f"prefect_{name}").__module__ == "sempre.sdk.deploying.steps.object_stores"
 
 
 @pytest.mark.parametrize(
