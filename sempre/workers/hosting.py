@@ -10,7 +10,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from sempre.client.client import Client
-from sempre.client.errors import ObjectNotFound
+from sempre.client.errors import ClientError, ObjectNotFound
 from sempre.client.shipping import Shipper
 from sempre.core.dispatching import Ending, Verdict, crash_message
 from sempre.core.states import StateType
@@ -19,7 +19,6 @@ from sempre.schemas.flow_runs import FlowRun
 from sempre.schemas.flows import Flow
 from sempre.schemas.work_pools import WorkPoolResponse
 from sempre.sdk.ids import now
-from sempre.sdk.serving import proposals
 from sempre.sdk.serving.claim_folder import Claim, ClaimFolder
 from sempre.sdk.serving.keeper import Gone, NothingStarted, Taken, Unstartable
 from sempre.settings import ClientSettings
@@ -118,15 +117,14 @@ class WorkerHost:
                 part["prefect.infrastructure.status-code"] = str(ending.exit_code)
         self._events.tell("executed-flow-run", related, follows=self._submitted.get(taken))
 
-    async def adopted(self, claim: Claim, notes: ClaimFolder, identifier: str) -> Taken | None:
-        """A run whose infrastructure was started before; None if the run was deleted."""
-        run = await proposals.read_run(self._client, UUID(claim.flow_run_id))
-        if run is None:
-            return None
+    async def recover(self, claim: Claim, notes: ClaimFolder) -> str | None:
+        return await self._infrastructure.recover(UUID(claim.flow_run_id), notes.path, claim.identifier)
+
+    async def adopted(self, run: FlowRun, claim: Claim, notes: ClaimFolder, identifier: str) -> Taken:
         taken = Taken(run, claim, notes, begun=True)
         try:
             self._jobs[taken] = await self._job(run, notes)
-        except (UnresolvedJob, Gone):  # it was started by another job, and can be watched by what is left
+        except (UnresolvedJob, Gone, ClientError):  # it was started by another job, and can be watched by what is left
             self._jobs[taken] = JobConfiguration(flow_run_id=run.id, flow_run_name=run.name, folder=notes.path)
         self._note(taken, identifier)
         if not run.infrastructure_pid:

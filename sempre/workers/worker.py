@@ -18,13 +18,13 @@ from sempre.client.errors import ApiUnreachable, ClientError, ObjectNotFound
 from sempre.client.worker_channel import Cleanup, Hello, WorkerChannel
 from sempre.schemas.flow_runs import FlowRun
 from sempre.schemas.work_pools import WorkPoolResponse
+from sempre.sdk.serving.adoption import adopt_all
 from sempre.sdk.serving.dispatcher import Dispatcher
 from sempre.sdk.serving.health import answering_health
 from sempre.sdk.serving.keeper import RunKeeper
 from sempre.sdk.serving.player_folder import PlayerFolder
 from sempre.sdk.serving.stopping import heeding_signals
 from sempre.settings import ClientSettings, get_current_settings
-from sempre.workers.adoption import adopt_all
 from sempre.workers.base import Found, Infrastructure
 from sempre.workers.events import WorkerEvents
 from sempre.workers.hosting import WorkerHost
@@ -36,6 +36,7 @@ __all__ = ["Worker"]
 _IMPATIENT_SECONDS = 5.0  # a look for work is made anew rather than repeated: what it asks for changes with time
 _FIRST_BEAT_SECONDS = 1.0
 _KILLED_SECONDS = 15.0
+_FIND_AGAIN_SECONDS = 5.0
 _CLEANUPS = ("cancelling_timeout_teardown.v1", "pending_claim_teardown.v1")
 _CLEANUP_GRACE_SECONDS = 5.0
 
@@ -132,9 +133,7 @@ class Worker:
                 if template is None:
                     template = await default_template(self._client, self.type)
                 self._template = template
-                return await open_pool(
-                    self._client, self.work_pool_name, self.type, template, create=self._creates
-                )
+                return await open_pool(self._client, self.work_pool_name, self.type, template, create=self._creates)
             except ApiUnreachable as error:
                 log.warning("The worker waits for the API: %s", error)
 
@@ -180,13 +179,21 @@ class Worker:
             self._events.tell("stopped", self._events.of_pool(self._pool), follows=started)
 
     async def _serve(self, run_once: bool) -> None:
-        await adopt_all(
-            self._infrastructure, self._folder, self._keeper, self._host,
-            lambda id: get_client(settings=identified(self._own, self.name, id)),
-        )  # fmt: skip
+        there = await self._found()
+        clients = lambda id: get_client(settings=identified(self._own, self.name, id or self.id))  # noqa: E731
+        await adopt_all(self._host, self._folder, self._keeper, clients, there)
         log.info("Worker %r serves work pool %r", self.name, self.work_pool_name)
         await self._dispatcher.run(self._keeper, once=run_once)
         await self._finish()
+
+    async def _found(self) -> dict[UUID, str]:
+        """What the infrastructure knows of. It must have answered before anything is handed back."""
+        while True:
+            try:
+                return {found.flow_run_id: found.identifier for found in await self._infrastructure.find()}
+            except Exception:
+                log.exception("What this worker started before cannot be looked up; trying again")
+                await asyncio.sleep(_FIND_AGAIN_SECONDS)
 
     async def _finish(self) -> None:
         idle = self._loop.create_task(self._keeper.idle())

@@ -54,9 +54,7 @@ def attribution(
         "WORKER_ID": worker_id,
         "WORKER_NAME": worker_name,
     }
-    return {
-        name: str(value) for key, value in known.items() if value is not None for name in _both(f"__{key}")
-    }
+    return {name: str(value) for key, value in known.items() if value is not None for name in _both(f"__{key}")}
 
 
 def _both(suffix: str) -> Iterable[str]:

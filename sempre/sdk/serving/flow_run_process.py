@@ -158,6 +158,10 @@ class Processes:
                 if process is None:
                     raise LauncherLost(f"The parent of flow run processes ended: {error!r}") from error
                 return process
+            except BaseException:  # its answer would be taken for that to the next order
+                self._parent = None
+                parent.close()
+                raise
         note = ProcessNote(
             pid=pid, identity=identity_of(pid), parent_pid=parent.pid, parent_identity=identity_of(parent.pid)
         )

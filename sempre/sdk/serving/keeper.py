@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -84,6 +84,12 @@ class Host(Protocol):
     def ended(self, taken: Taken, ending: Ending, verdict: Verdict) -> None:
         """The end was reported."""
 
+    async def recover(self, claim: Claim, notes: ClaimFolder) -> str | None:
+        """How to find what a dead player started for a claim; None if nothing was, and nothing will be any more."""
+
+    async def adopted(self, run: FlowRun, claim: Claim, notes: ClaimFolder, identifier: str) -> Taken:
+        """A run whose infrastructure was started before."""
+
 
 class RunKeeper:
     """Keeps the runs of one player. Its methods belong to the player's loop."""
@@ -115,15 +121,15 @@ class RunKeeper:
         taken.begun = True
         self._begin(taken, self._watch)
 
-    def _begin(self, taken: Taken, life: Callable[[Taken], object]) -> None:
+    def _begin(self, taken: Taken, life: Callable[[Taken], Awaitable[None]]) -> None:
         self.taken[taken.id] = taken
         task = self._loop.create_task(self._live(taken, life))
         self._tasks[taken.id] = task
 
-    async def _live(self, taken: Taken, life: Callable[[Taken], object]) -> None:
+    async def _live(self, taken: Taken, life: Callable[[Taken], Awaitable[None]]) -> None:
         deaf = listen(taken.id, lambda event, occurred: self._hear(taken, event, occurred))
         try:
-            await life(taken)  # type: ignore[misc]
+            await life(taken)
         except Exception:
             # The notes stay: whoever comes next goes on from there, and the server takes back what is forgotten.
             log.exception("Flow run %s (%s) is not looked after any more", taken.run.name, taken.id)

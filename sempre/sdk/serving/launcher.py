@@ -141,9 +141,7 @@ class _Launcher:
         os.close(self._wake_out)
         os.setsid()  # a group of its own: ended as a whole, and not by a terminal
         me = os.getpid()
-        note = ProcessNote(
-            pid=me, identity=identity_of(me), parent_pid=parent, parent_identity=identity_of(parent)
-        )
+        note = ProcessNote(pid=me, identity=identity_of(me), parent_pid=parent, parent_identity=identity_of(parent))
         if not ClaimFolder(Path(order["folder"])).enter(note):
             os._exit(0)  # the claim was given up meanwhile
         try:

@@ -28,7 +28,7 @@ class PlayerFolder:
     @staticmethod
     def root_of(home: Path, *parts: str) -> Path:
         """Where those of one kind, pool and name have theirs."""
-        return home.joinpath(*(re.sub(r"[^\w.-]", lambda match: f"%{ord(match[0]):x}", part) for part in parts))
+        return home.joinpath(*(re.sub(r"[^\w.-]|^\.", lambda match: f"%{ord(match[0]):x}", part) for part in parts))
 
     @staticmethod
     def is_taken(root: Path) -> bool:

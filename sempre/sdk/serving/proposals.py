@@ -81,20 +81,20 @@ async def read_run(client: Client, run_id: UUID) -> FlowRun | None:
         return None
 
 
-async def settle(client: Client, run_id: UUID, claim: Claim, ending: Ending) -> Verdict:
-    """Tell the API what the end of infrastructure means for its run, unless it knows; returns what that was."""
+async def settle(client: Client, run_id: UUID, claim: Claim | None, ending: Ending) -> Verdict:
+    """Tell the API what the end of infrastructure means for its run, unless it knows; returns what that was. `claim` is
+    None where somebody else has claimed the run for us."""
     run = await read_run(client, run_id)
     state = None if run is None else run.state
-    found = verdict(
-        ending.exit_code, None if state is None else state.type, is_its_claim=is_claimed_by(state, claim)
-    )
+    ours = claim is None or is_claimed_by(state, claim)
+    found = verdict(ending.exit_code, None if state is None else state.type, is_its_claim=ours)
     if run is None:
         return Verdict.NOTHING
     if found is Verdict.CANCELLED:
         await cancel(client, run_id, "The flow run was cancelled, and its infrastructure has ended.")
     elif found is Verdict.CRASHED:
         await crash(client, run_id, crash_message(ending))
-    elif found is Verdict.HAND_BACK:
+    elif found is Verdict.HAND_BACK and claim is not None:
         await hand_back(client, run, claim, "Its infrastructure was gone before it began.")
     return found
 
