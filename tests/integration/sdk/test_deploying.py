@@ -254,3 +254,12 @@ def test_what_is_missing_is_asked_for_and_kept(scripts: Scripts, etl: str, tmp_p
     assert first["work_pool_name"] == f"{etl}-pool"
     sempre(scripts, "deploy", "-n", "asked", at=tmp_path)
     assert deployment(scripts, etl, "asked")["id"] == first["id"]
+
+
+def test_a_worker_executes_what_was_deployed(scripts: Scripts, etl: str, tmp_path: Path) -> None:
+    sempre(scripts, "deploy", f"{etl}.py:{etl}", "-n", "x", "-p", f"{etl}-pool", "--param", "n=3", at=tmp_path)
+    run = scripts.post(f"/deployments/{deployment(scripts, etl, 'x')['id']}/create_flow_run", {})
+    (tmp_path / "elsewhere").mkdir()
+    sempre(scripts, "worker", "start", "--pool", f"{etl}-pool", "--run-once", at=tmp_path / "elsewhere")
+    after = scripts.get(f"/flow_runs/{run['id']}")
+    assert (after["state_name"], after["parameters"]) == ("Completed", {"n": 3})
