@@ -37,9 +37,7 @@ def deploy(
         _Texts, typer.Option("--job-variable", "-jv", help="`name=value` for the infrastructure; may be repeated.")
     ] = None,
     description: Annotated[str | None, typer.Option("--description", "-d", help="What it is for.")] = None,
-    version: Annotated[
-        str | None, typer.Option("--version", help="Its version; else a hash of the file.")
-    ] = None,
+    version: Annotated[str | None, typer.Option("--version", help="Its version; else a hash of the file.")] = None,
     tag: Annotated[_Texts, typer.Option("--tag", "-t", help="A tag; may be repeated.")] = None,
     concurrency_limit: Annotated[
         int | None, typer.Option("--concurrency-limit", "-cl", min=1, help="Most runs at once.")

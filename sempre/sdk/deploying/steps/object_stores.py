@@ -20,7 +20,9 @@ _Given = Mapping[str, Any] | None
 _IGNORED = ".prefectignore"
 
 
-def pull_from_s3(bucket: str, folder: str, credentials: _Given = None, client_parameters: _Given = None) -> dict[str, str]:
+def pull_from_s3(
+    bucket: str, folder: str, credentials: _Given = None, client_parameters: _Given = None
+) -> dict[str, str]:
     """Output: ``directory``, ``bucket``, ``folder``, as of all steps of this file."""
     found = pull_from_remote_storage(f"s3://{bucket}/{folder}", **_s3(credentials, client_parameters))
     return {**found, "bucket": bucket, "folder": folder}

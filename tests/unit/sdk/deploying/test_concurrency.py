@@ -13,7 +13,9 @@ def test_limits() -> None:
     assert limit_fields(None) == {"concurrency_limit": None, "concurrency_options": None}
     assert limit_fields(3) == {"concurrency_limit": 3, "concurrency_options": None}
     assert limit_fields({"limit": 2, "collision_strategy": "CANCEL_NEW"}) == CANCEL
-    assert limit_fields(ConcurrencyLimitConfig(limit=2, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)) == CANCEL
+    assert (
+        limit_fields(ConcurrencyLimitConfig(limit=2, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)) == CANCEL
+    )
     with pytest.raises(ConfigurationError):
         limit_fields(0)
     with pytest.raises(ConfigurationError):

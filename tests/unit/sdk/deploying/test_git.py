@@ -118,9 +118,7 @@ def test_pull_steps_carry_no_secrets() -> None:
     with pytest.raises(ConfigurationError, match="has to be saved"):
         GitRepository("https://github.com/a/b.git", credentials={"access_token": token}).to_pull_step()
     token._block_document_name = "mine"
-    (inputs,) = (
-        GitRepository("https://github.com/a/b.git", credentials={"access_token": token}).to_pull_step().values()
-    )
+    (inputs,) = GitRepository("https://github.com/a/b.git", credentials={"access_token": token}).to_pull_step().values()
     assert inputs["credentials"] == {"access_token": "{{ sempre.blocks.secret.mine }}"}
     assert Credentials.of(in_clear({"access_token": token})) == Credentials("t")
     with pytest.raises(ConfigurationError, match="not at both"):
