@@ -181,6 +181,6 @@ def storage_from(source: Any, pull_interval: int | None = 60) -> CodeStorage:
     if hasattr(source, "get_block_type_slug"):
         return BlockStorage(source, pull_interval)
     raise ConfigurationError(
-        f"{source!r} is no place to get code from: give a directory, the URL of a repository or storage, a storage block, or "
-        "one of GitRepository, RemoteStorage, LocalStorage."
+        f"{source!r} is no place to get code from: give a directory, the URL of a repository or storage, a storage "
+        "block, or one of GitRepository, RemoteStorage, LocalStorage."
     )

@@ -99,7 +99,7 @@ def project_text(name: str, recipe: Recipe, fields: Mapping[str, str]) -> str:
     sections = [(comment, section, _filled(list(getattr(recipe, section)), known)) for comment, section in _SECTIONS]
     parts = [f"# The deployments of this directory: `sempre deploy --all` makes them known.\nname: {name}\n"]
     parts += [f"# {comment}\n{_yaml(yaml, {section: steps or None})}" for comment, section, steps in sections]
-    example = {
+    example: dict[str, Any] = {
         "name": None, "entrypoint": None, "version": None, "tags": [], "description": None, "parameters": {},
         "schedules": [],
         "work_pool": {
