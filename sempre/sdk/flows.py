@@ -356,7 +356,21 @@ class Flow(Generic[P, R]):
 
 
 class _FlowDecorator:
-    """What `flow` is: a decorator that also knows `flow.from_source(...)`."""
+    """Make a flow of a function: `@flow`, or `@flow(option=...)`.
+
+    - ``name`` (the function's with dashes by default), ``description``, ``version``; ``flow_run_name``: a template
+      of parameters (``"load-{day}"``) or a function that returns the name
+    - ``retries``, ``retry_delay_seconds``; ``timeout_seconds`` of one attempt
+    - ``task_runner``: where submitted tasks run
+    - ``validate_parameters``: whether arguments are checked against, and converted to, their type hints
+    - ``persist_result``, ``result_storage``, ``result_serializer``, ``result_storage_key``: whether, where, how and
+      under which name values are kept, of the flow's tasks too unless they say otherwise
+    - ``log_prints``: `print` logs
+    - ``on_completion``, ``on_failure``, ``on_cancellation``, ``on_crashed``, ``on_running``: hooks
+      ``(flow, flow_run, state)``
+
+    Raises TypeError for options that there are not.
+    """
 
     from_source = staticmethod(Flow.from_source)
     afrom_source = staticmethod(Flow.afrom_source)
@@ -368,21 +382,6 @@ class _FlowDecorator:
         self, fn: None = None, /, **options: Unpack[FlowOptions]
     ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
     def __call__(self, fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
-        """Make a flow of a function: `@flow`, or `@flow(option=...)`.
-
-        - ``name`` (the function's with dashes by default), ``description``, ``version``; ``flow_run_name``: a template
-          of parameters (``"load-{day}"``) or a function that returns the name
-        - ``retries``, ``retry_delay_seconds``; ``timeout_seconds`` of one attempt
-        - ``task_runner``: where submitted tasks run
-        - ``validate_parameters``: whether arguments are checked against, and converted to, their type hints
-        - ``persist_result``, ``result_storage``, ``result_serializer``, ``result_storage_key``: whether, where, how and
-          under which name values are kept, of the flow's tasks too unless they say otherwise
-        - ``log_prints``: `print` logs
-        - ``on_completion``, ``on_failure``, ``on_cancellation``, ``on_crashed``, ``on_running``: hooks
-          ``(flow, flow_run, state)``
-
-        Raises TypeError for options that there are not.
-        """
         if fn is None:
             return functools.partial(_decorate, options)
         return Flow(fn)

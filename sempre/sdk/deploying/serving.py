@@ -7,7 +7,9 @@ import contextlib
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from uuid import UUID
 
+from sempre.client import ClientError, get_client
 from sempre.sdk.deploying.runner_deployment import RunnerDeployment
 from sempre.sdk.errors import ConfigurationError
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aserve", "serve"]
 
+_PAUSING_SECONDS = 5.0
 _log = logging.getLogger("sempre.runner")
 
 
@@ -66,13 +69,9 @@ async def aserve(
     setup()
     runner = Runner(pause_on_shutdown=pause_on_shutdown, limit=limit, webserver=webserver or None)
     for deployment in deployments:
-        if deployment.work_pool_name is not None:
-            raise ConfigurationError(
-                f"{deployment.full_name!r} goes to the work pool {deployment.work_pool_name!r}, whose workers execute "
-                "its runs; deploy it instead of serving it."
-            )
         _settle(deployment)
-        runner.add_deployment(await deployment.aapply())
+    for id in await _made_known(deployments, pause_on_shutdown):
+        runner.add_deployment(id)
     if print_starting_message:
         _greet(deployments)
     storages = {id(each.storage): each.storage for each in deployments if each.storage is not None}
@@ -86,10 +85,29 @@ async def aserve(
 
 def _settle(deployment: RunnerDeployment) -> None:
     """Whoever serves a deployment wants its schedules to run, and knows where its code is."""
+    if deployment.work_pool_name is not None:
+        raise ConfigurationError(
+            f"{deployment.full_name!r} goes to the work pool {deployment.work_pool_name!r}, whose workers execute its "
+            "runs; deploy it instead of serving it."
+        )
     if deployment.paused is None:
         deployment.paused = False
     if deployment.storage is not None and deployment.path is None:
         deployment.path = str(deployment.storage.destination)
+
+
+async def _made_known(deployments: Iterable[RunnerDeployment], pause: bool) -> list[UUID]:
+    """All of them, or none that goes on planning runs: nobody would execute them."""
+    known: list[UUID] = []
+    try:
+        for deployment in deployments:
+            known.append(await deployment.aapply())
+    except BaseException:
+        for id in known if pause else ():
+            with contextlib.suppress(ClientError):
+                await get_client(patience=_PAUSING_SECONDS).pause_deployment(id)
+        raise
+    return known
 
 
 async def _keep_up_to_date(storage: CodeStorage) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 
 from tests.integration.sdk.conftest import Scripts
+from tests.support.servers import SEMPRE
 from tests.support.wait import eventually
 
 SERVE = """
@@ -80,3 +82,58 @@ def test_serving_again_wakes_what_was_paused(scripts: Scripts) -> None:
     assert process.returncode == 0, output
     after = scripts.get(f"/deployments/{made['id']}")
     assert (after["entrypoint"], after["path"], after["paused"]) == ("lone.py:lone", ".", False)
+
+
+TASKS = """
+from sempre import flow, task
+
+
+@task
+def double(x):
+    return 2 * x
+
+
+@flow
+def doubled(x: int = 1):
+    return double(x)
+"""
+
+CALLER = """
+from work import double
+
+print("VALUE", double.delay(4).result(timeout=40))
+"""
+
+
+def test_tasks_and_flows_are_served_from_the_command_line(scripts: Scripts) -> None:
+    scripts.write("work", TASKS)
+    tasks = start_sempre(scripts, "task", "serve", "work.py:double", "--limit", "2")
+    flows = start_sempre(scripts, "flow", "serve", "work.py:doubled", "-n", "shell", "--interval", "1 hour")
+    try:
+        assert "VALUE 8" in scripts.run(scripts.write("caller", CALLER))
+
+        def made() -> str | None:
+            found = scripts.post("/deployments/filter", {"deployments": {"name": {"any_": ["shell"]}}})
+            return str(found[0]["id"]) if found else None
+
+        id = eventually(made, "the deployment is known")
+        run = scripts.post(f"/deployments/{id}/create_flow_run", {"parameters": {"x": 3}})
+        eventually(
+            lambda: scripts.get(f"/flow_runs/{run['id']}")["state_name"] == "Completed", "the run completes", timeout=60
+        )
+    finally:
+        for process in (tasks, flows):
+            process.send_signal(signal.SIGINT)
+        ended = [(process.communicate(timeout=60)[0], process.returncode) for process in (tasks, flows)]
+    assert [code for _, code in ended] == [0, 0], ended
+
+
+def start_sempre(scripts: Scripts, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*SEMPRE, *args],
+        env=scripts.environment,
+        cwd=scripts.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

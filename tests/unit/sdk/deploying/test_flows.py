@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sempre import Flow, flow
+from sempre import Flow, aserve, flow
 from sempre.blocks.core import Block
 from sempre.deployments.runner import RunnerDeployment
 from sempre.deployments.steps import push_to_remote_storage
@@ -77,6 +77,13 @@ async def test_in_coroutines_it_can_be_awaited() -> None:
     again: Any = here.to_deployment("a")
     assert asyncio.iscoroutine(again)
     assert isinstance(await again, RunnerDeployment)
+
+
+async def test_serving_does_not_stop_a_loop() -> None:
+    with pytest.raises(ConfigurationError, match="await aserve"):
+        here.serve("a")
+    with pytest.raises(ConfigurationError, match="Say which"):
+        await aserve()
 
 
 def test_flows_from_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
