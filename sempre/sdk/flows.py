@@ -384,7 +384,7 @@ class _FlowDecorator:
     def __call__(self, fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
         if fn is None:
             return functools.partial(_decorate, options)
-        return Flow(fn)
+        return Flow(fn, **options)
 
 
 flow = _FlowDecorator()
