@@ -129,8 +129,8 @@ class WorkerSettings:
     prefetch_seconds: float = setting(10.0, "How long before it is due a run is prepared.", minimum=0)
     heartbeat_seconds: float = setting(30.0, "Time between heartbeats.", minimum=1)
     drain_seconds: float | None = setting(
-        None, "How long a worker that stops waits for what runs; then it leaves it to the next worker of its name. Unset: "
-        "as long as it takes.", minimum=0,
+        None, "How long a worker that stops waits for what runs; then it leaves it to the next worker of its name. "
+        "Unset: as long as it takes.", minimum=0,
     )  # fmt: skip
     enable_cancellation: bool = setting(
         False, "Accepted for existing manifests; a worker always ends what was cancelled and does not end by itself."

@@ -25,8 +25,8 @@ class InfrastructureError(Exception):
 
 
 class NotStartedNow(Exception):
-    """Nothing was started, for a reason that will pass and is not the run's: it is handed back, and taken again later by
-    whoever comes first."""
+    """Nothing was started, for a reason that will pass and is not the run's: it is handed back, for whoever comes
+    first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,11 @@ class Infrastructure(ABC):
         self.work_pool_name = work_pool_name
         self.settings = settings
 
-    async def open(self) -> None:
+    async def open(self) -> None:  # noqa: B027
         """Called once, before everything else. Raises InfrastructureError if this machine cannot serve the type; the
         worker does not start then."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027
         """Called once, after everything else."""
 
     @abstractmethod
@@ -69,8 +69,8 @@ class Infrastructure(ABC):
         users know it (`host:pid`, `namespace:job`, `docker url:id`).
 
         Called at most once for a claim of a run. Raises InfrastructureError or NotStartedNow if nothing was started; if
-        that is not known, it must find out, or clean up, first. May be cancelled only between its own steps, like any coroutine:
-        infrastructure that was made by then is found by `find`.
+        that is not known, it must find out, or clean up, first. May be cancelled, like any coroutine; what was made by
+        then is found by `find`.
         """
 
     @abstractmethod

@@ -13,7 +13,6 @@ from sempre.client.client import Client
 from sempre.client.errors import ClientError, ObjectNotFound
 from sempre.client.shipping import Shipper
 from sempre.core.dispatching import Ending, Verdict, crash_message
-from sempre.core.states import StateType
 from sempre.schemas.deployments import DeploymentResponse
 from sempre.schemas.flow_runs import FlowRun
 from sempre.schemas.flows import Flow
@@ -129,8 +128,6 @@ class WorkerHost:
         self._note(taken, identifier)
         if not run.infrastructure_pid:
             self._shipper.call("PATCH", f"/flow_runs/{run.id}", {"infrastructure_pid": identifier})
-        if run.state is not None and run.state.type is StateType.CANCELLING:
-            taken.cancelled = True
         return taken
 
     def _note(self, taken: Taken, identifier: str) -> None:

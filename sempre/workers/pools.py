@@ -9,7 +9,7 @@ from sempre.client.client import Client
 from sempre.client.errors import ApiRefused, ObjectAlreadyExists, ObjectNotFound
 from sempre.schemas.work_pools import WorkPoolResponse
 
-__all__ = ["PoolError", "WITHOUT_WORKERS", "default_template", "open_pool"]
+__all__ = ["WITHOUT_WORKERS", "PoolError", "default_template", "open_pool"]
 
 WITHOUT_WORKERS = (":push", ":managed")
 """How the types end of pools that the server itself serves."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
-from sempre.sdk.serving.claim_folder import ClaimFolder
+from sempre.sdk.serving.claim_folder import ClaimFolder, identity_of
 from sempre.sdk.serving.flow_run_process import FlowRunProcess, LauncherLost, ProcessError, Processes, ProcessRequest
 from sempre.settings import ClientSettings
 from sempre.workers.base import Found, Infrastructure, InfrastructureError, NotStartedNow
@@ -107,7 +107,7 @@ class ProcessInfrastructure(Infrastructure):
         host, _, pid = found.identifier.rpartition(":")
         if host != self._host or not pid.isdigit():
             return False
-        return not Path(f"/proc/{pid}").exists()
+        return identity_of(int(pid)) is None
 
     def explain(self, exit_code: int) -> str | None:
         return _MEANINGS.get(exit_code)

@@ -102,8 +102,7 @@ class Worker:
             self._folder.open()
             stack.callback(self._folder.close)
             try:
-                async with self._health(with_healthcheck):
-                    await self._play(infrastructure, run_once)
+                await self._play(infrastructure, run_once, with_healthcheck)
             finally:
                 await infrastructure.close()
 
@@ -153,7 +152,7 @@ class Worker:
             log.info("Health checks are answered at port %d, /health", port)
             yield
 
-    async def _play(self, infrastructure: Infrastructure, run_once: bool) -> None:
+    async def _play(self, infrastructure: Infrastructure, run_once: bool, with_healthcheck: bool) -> None:
         self._infrastructure = infrastructure
         self._events = WorkerEvents(self._settings, name=self.name, type=self.type)
         self._host = WorkerHost(
@@ -169,8 +168,9 @@ class Worker:
         channeling = backstage.spawn(self._channel.run())
         others = [self._loop.create_task(work) for work in (self._beat(), self._look_for_cancelled())]
         try:
-            with heeding_signals(self.stop, self.kill):
-                await self._serve(run_once)
+            async with self._health(with_healthcheck):
+                with heeding_signals(self.stop, self.kill):
+                    await self._serve(run_once)
         finally:
             channeling.cancel()
             for task in others:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sempre.client.client import Client
 from sempre.core.dispatching import Adoption, adoption
+from sempre.core.states import StateType
 from sempre.sdk.serving import proposals
 from sempre.sdk.serving.claim_folder import Claim, ClaimFolder
 from sempre.sdk.serving.keeper import Host, RunKeeper
@@ -55,4 +56,8 @@ async def _adopt(
         notes.remove()
     elif identifier is not None:
         log.info("Flow run %s (%s) goes on in %s since before a restart", run.name, run.id, identifier)
-        keeper.adopt(await host.adopted(run, claim, notes, identifier))
+        taken = await host.adopted(run, claim, notes, identifier)
+        if state is not None:
+            taken.since = state.timestamp
+            taken.cancelled = state.type is StateType.CANCELLING
+        keeper.adopt(taken)

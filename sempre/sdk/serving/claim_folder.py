@@ -23,8 +23,8 @@ _CLAIM, _GATE, _EXIT = "claim.json", "process.json", "exit.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim of a run: the transition ids of its PENDING and Submitting states, whose claim it is, and how to find what
-    was started for it."""
+    """A claim of a run: the transition ids of its PENDING and Submitting states, whose it is, and how to find what was
+    started for it."""
 
     flow_run_id: str
     claim_id: str

@@ -71,8 +71,9 @@ class Dispatcher:
     async def _look(self, keeper: RunKeeper) -> None:
         room = None if self._limit is None else max(0, self._limit - len(keeper.taken))
         # Without room too: it is by its looks that the server knows who serves a queue.
-        asked = None if room is None else max(1, room)
-        runs = await self._due(asked)
+        refused = keeper.refused()
+        asked = None if room is None else max(1, room + len(refused))
+        runs = [run for run in await self._due(asked) if run.id not in refused]
         self._full = room is not None and len(runs) >= room
         for run in runs if room is None else runs[:room]:
             keeper.take(run)

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ class FlowRunProcess:
         except ProcessLookupError:
             return
         except (AttributeError, OSError):  # an older system
-            while self._note.lives():
+            while self._note.lives():  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_SECONDS)
             return
         try:
@@ -115,7 +114,12 @@ class FlowRunProcess:
 async def _readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+
+    def tell() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(descriptor, tell)
     try:
         await ready
     finally:
@@ -153,14 +157,14 @@ class Processes:
                 pid = await parent.ask(order)
             except (OSError, EOFError, TimeoutError, ValueError) as error:
                 self._parent = None
-                parent.close()
+                await parent.close()
                 process = FlowRunProcess.found(request.folder)
                 if process is None:
                     raise LauncherLost(f"The parent of flow run processes ended: {error!r}") from error
                 return process
             except BaseException:  # its answer would be taken for that to the next order
                 self._parent = None
-                parent.close()
+                await parent.close()
                 raise
         note = ProcessNote(
             pid=pid, identity=identity_of(pid), parent_pid=parent.pid, parent_identity=identity_of(parent.pid)
@@ -170,11 +174,14 @@ class Processes:
     async def close(self) -> None:
         """Processes go on."""
         if self._parent is not None:
-            self._parent.close()
-            self._parent = None
+            parent, self._parent = self._parent, None
+            await parent.close()
 
     async def _alive(self) -> _Parent:
-        if self._parent is None or self._parent.is_gone():
+        if self._parent is not None and self._parent.is_gone():
+            await self._parent.close()
+            self._parent = None
+        if self._parent is None:
             self._parent = await _Parent.started()
         return self._parent
 
@@ -182,11 +189,8 @@ class Processes:
 class _Parent:
     """The running launcher, seen from here."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self.pid = process.pid
-        self._process = process
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid = pid
         self._reader = reader
         self._writer = writer
 
@@ -194,17 +198,22 @@ class _Parent:
     async def started(cls) -> _Parent:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(  # noqa: S603
+            theirs.set_inheritable(True)
+            # No object keeps watch over it: it ends by itself, and later than we do if need be.
+            pid = os.posix_spawn(
+                sys.executable,
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # it outlives us, and a terminal's signals are not for it
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
             )
         reader, writer = await asyncio.open_connection(sock=ours)
-        return cls(process, reader, writer)
+        return cls(pid, reader, writer)
 
     def is_gone(self) -> bool:
-        return self._process.poll() is not None
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+        except ChildProcessError:
+            return True
 
     async def ask(self, order: Mapping[str, object]) -> int:
         self._writer.write(json.dumps(order).encode() + b"\n")
@@ -214,8 +223,11 @@ class _Parent:
             raise EOFError("it hung up")
         return int(json.loads(line)["pid"])
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """It goes on until its last child has ended."""
         self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
 
 def _command(request: ProcessRequest) -> list[str] | None:

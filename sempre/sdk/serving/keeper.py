@@ -30,6 +30,7 @@ __all__ = ["Gone", "Host", "NothingStarted", "RunKeeper", "Taken", "Unstartable"
 CANCEL_GRACE_SECONDS = 30.0
 _KILL_GRACE_SECONDS = 5.0
 _ANEW_SECONDS = 5.0
+_REFUSED_SECONDS = 5.0
 
 log = logging.getLogger("sempre.serving")
 
@@ -104,6 +105,7 @@ class RunKeeper:
         self._freed = freed
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._refused: dict[UUID, float] = {}
         self.taken: dict[UUID, Taken] = {}
         self.draining = False
 
@@ -115,6 +117,13 @@ class RunKeeper:
             return
         claim = Claim.of(run.id, self._claimant_id)
         self._begin(Taken(run, claim, self._folder.new(claim)), self._play)
+
+    def refused(self) -> set[UUID]:
+        """The runs that were not to be had a moment ago. A limit of nothing leaves them due, and those behind them are
+        not to wait for that."""
+        now = self._loop.time()
+        self._refused = {id: until for id, until in self._refused.items() if until > now}
+        return set(self._refused)
 
     def adopt(self, taken: Taken) -> None:
         """Go on with a run whose infrastructure is there."""
@@ -145,6 +154,7 @@ class RunKeeper:
         try:
             state = await proposals.claim_run(self._client, taken.id, taken.claim)
             if state is None:
+                self._refused[taken.id] = self._loop.time() + _REFUSED_SECONDS
                 taken.folder.remove()
                 return
             taken.since = state.timestamp

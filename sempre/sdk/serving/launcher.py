@@ -1,12 +1,13 @@
 """The warm parent of flow run processes: it has imported the engine, and forks for every run.
 
-It is a process of its own without threads, started by :mod:`sempre.sdk.serving.flow_run_process` and told over a socket what
-to start, one line of JSON for each. It collects its children and notes how they ended. When whoever started it is gone
-it stays until the last child has ended, so that their exit codes are known to who comes next.
+It is a process of its own without threads, started by :mod:`sempre.sdk.serving.flow_run_process` and told over a socket
+what to start, one line of JSON for each. It collects its children and notes how they ended. When whoever started it is
+gone it stays until the last child has ended, so that their exit codes are known to who comes next.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -40,6 +41,7 @@ def needs_own_interpreter(env: Mapping[str, str], here: Mapping[str, str]) -> bo
 
 def main(descriptor: int) -> int:
     """Serve the socket. Returns in the launcher when all is over, and in each child with the run's exit code."""
+    os.setsid()  # it outlives whoever started it, and a terminal's signals are not for it
     _preload()
     launcher = _Launcher(socket.socket(fileno=descriptor))
     order = launcher.serve()
@@ -113,10 +115,8 @@ class _Launcher:
 
     def _collect(self) -> bool:
         """Note how children ended."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._wake_in, 4096)
-        except BlockingIOError:
-            pass
         while self._children:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -78,6 +78,14 @@ class Stage:
 
     def ask(self, flow: str, **job_variables: Any) -> tuple[str, Path]:
         """Ask for a run of a flow now; its id, and the file in which it notes that it ran."""
+        deployment = self.deploy(flow)
+        seen = self.folder / f"seen-{uuid4().hex[:8]}"
+        body = {"state": {"type": "SCHEDULED"}, "parameters": {"seen": str(seen)}, "job_variables": job_variables}
+        run = self.runs.post(f"/deployments/{deployment}/create_flow_run", body)
+        return str(run["id"]), seen
+
+    def deploy(self, flow: str) -> str:
+        """The id of a flow's deployment in this pool."""
         flow_id = self.runs.post("/flows/", {"name": flow})["id"]
         deployment = self.runs.post(
             "/deployments/",
@@ -86,10 +94,7 @@ class Stage:
                 "entrypoint": f"flows.py:{flow}", "path": str(HERE), "enforce_parameter_schema": False,
             },
         )  # fmt: skip
-        seen = self.folder / f"seen-{uuid4().hex[:8]}"
-        body = {"state": {"type": "SCHEDULED"}, "parameters": {"seen": str(seen)}, "job_variables": job_variables}
-        run = self.runs.post(f"/deployments/{deployment['id']}/create_flow_run", body)
-        return str(run["id"]), seen
+        return str(deployment["id"])
 
     def began(self, seen: Path) -> int:
         """Wait until a run notes that it runs; its pid."""

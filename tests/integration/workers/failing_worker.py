@@ -41,7 +41,7 @@ async def claim_and_die(*args: Any) -> Any:
 
 
 claim = proposals.claim_run
-proposals.claim_run = claim_and_die
+proposals.claim_run = claim_and_die  # type: ignore[assignment]
 if MOMENT == "impatient":
     keeper.CANCEL_GRACE_SECONDS = 0.5
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.workers.conftest import Stage, noted
 from tests.support.net import free_port
+from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
 
@@ -27,14 +28,16 @@ def test_runs_start_when_the_server_tells_of_them(stage: Stage) -> None:
     assert [state["name"] for state in states] == ["Scheduled", "Pending", "Submitting", "Running", "Completed"]
     times = {state["name"]: datetime.fromisoformat(state["timestamp"]) for state in states}
     took = (times["Running"] - times["Scheduled"]).total_seconds()
-    print(f"from created to Running: {took:.3f} s")  # noqa: T201
+    print(f"from created to Running: {took:.3f} s")
     assert took < 10, "the next look would have come after ten minutes"
     (pid,) = noted(seen)
     assert run["infrastructure_pid"].endswith(f":{pid}")
-    labels = eventually(
-        lambda: stage.runs.flow_run(run_id)["labels"].get("prefect.worker.name") and stage.runs.flow_run(run_id)["labels"],
-        "labels of the worker",
-    )
+
+    def labelled() -> dict[str, str] | None:
+        found: dict[str, str] = stage.runs.flow_run(run_id)["labels"]
+        return found if "prefect.worker.name" in found else None
+
+    labels = eventually(labelled, "labels of the worker")
     assert labels["prefect.worker.type"] == "process"
     assert labels["prefect.work-pool.name"] == stage.pool
 
@@ -81,8 +84,14 @@ def test_the_second_signal_kills(stage: Stage) -> None:
     pid = stage.began(seen)
     os.kill(worker.popen.pid, signal.SIGTERM)
     worker.wait_for(lambda: "takes no more runs" in worker.log.read_text(), "has heard the signal")
+
     # What comes within half a second counts as the same request, as service managers send it.
-    eventually(lambda: os.kill(worker.popen.pid, signal.SIGTERM) or worker.popen.poll() is not None, "it ends", 60, 0.6)
+    def asked_again() -> bool:
+        if worker.popen.poll() is None:
+            os.kill(worker.popen.pid, signal.SIGTERM)
+        return worker.popen.poll() is not None
+
+    eventually(asked_again, "it ends", 60, 0.6)
     assert worker.popen.returncode == 0, worker.tail()
     assert stage.ended(run_id, "CRASHED")["state"]["message"].startswith("Flow run infrastructure exited")
     assert not os.path.exists(f"/proc/{pid}")
@@ -125,6 +134,33 @@ def test_a_restarted_worker_goes_on_with_what_runs(stage: Stage) -> None:
     os.kill(again.popen.pid, signal.SIGTERM)
     assert again.popen.wait(30) == 0, again.tail()
     assert not list((stage.folder / "home" / "workers").rglob("claim.json")), "nothing is left to remember"
+
+
+def test_an_outage_is_waited_out(stage: Stage, server: SempreServer) -> None:
+    worker = stage.start()
+    ended, seen_ended = stage.ask("waiting")
+    lasting, seen_lasting = stage.ask("waiting")
+    stage.began(seen_ended), stage.began(seen_lasting)
+    server.kill()
+    seen_ended.with_suffix(".go").touch()
+    server.start()
+    assert worker.running(), worker.tail()
+    stage.ended(ended, "COMPLETED", timeout=90)
+    # It found its way back to the channel: the next look by itself would come too late.
+    later, _ = stage.ask("quick")
+    stage.ended(later, "COMPLETED", timeout=90)
+    assert stage.runs.flow_run(lasting)["state_type"] == "RUNNING"
+    seen_lasting.with_suffix(".go").touch()
+    stage.ended(lasting, "COMPLETED")
+    assert len(noted(seen_ended)) == len(noted(seen_lasting)) == 1
+
+
+def test_one_look(stage: Stage) -> None:
+    run_id, seen = stage.ask("quick")
+    worker = stage.start("--run-once", wait=False)
+    assert worker.popen.wait(60) == 0, worker.tail()
+    assert stage.runs.flow_run(run_id)["state_type"] == "COMPLETED"
+    assert len(noted(seen)) == 1
 
 
 def test_what_does_not_end_when_it_is_cancelled_is_killed(stage: Stage) -> None:

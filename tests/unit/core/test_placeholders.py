@@ -49,8 +49,8 @@ def test_later_layers_win_and_env_is_laid_over_name_by_name() -> None:
         "resources": {"limits": {"cpu": 4, "memory": 2}},
         "new": {"key": 5},
     }
-    assert layers[0]["env"] == {"A": "1", "B": "1"}, "layers are not changed"  # type: ignore[index]
-    assert layers[0]["resources"] == {"limits": {"cpu": 1, "memory": 2}}  # type: ignore[index]
+    assert layers[0]["env"] == {"A": "1", "B": "1"}, "layers are not changed"
+    assert layers[0]["resources"] == {"limits": {"cpu": 1, "memory": 2}}
 
 
 def test_null_takes_a_name_away() -> None:

@@ -89,7 +89,7 @@ def test_a_parent_that_dies_is_replaced(tmp_path: Path) -> None:
         assert processes._parent is not None
         parent = processes._parent.pid
         os.kill(parent, signal.SIGKILL)
-        os.waitpid(parent, 0)
+        os.waitpid(parent, 0)  # noqa: ASYNC222
         second = await processes.start(_request(tmp_path, "true"))
         assert await second.wait() == 0
         os.kill(first.pid, signal.SIGKILL)
