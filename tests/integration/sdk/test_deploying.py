@@ -174,7 +174,9 @@ prefect-version: 3.4.0
 build:
   - prefect.deployments.steps.run_shell_script:
       id: hash
-      script: echo c0ffee
+      script: |
+        mkdir built
+        echo c0ffee
       stream_output: false
 
 pull:
@@ -198,7 +200,7 @@ deployments:
     concurrency_limit:
       limit: 2
       collision_strategy: CANCEL_NEW
-    parameters: {{n: 4}}
+    parameters: {{n: 4, day: "{{{{ today }}}}"}}
     triggers:
       - enabled: true
         expect: [a.b]
@@ -214,13 +216,14 @@ def test_a_project_file(scripts: Scripts, etl: str, tmp_path: Path) -> None:
     told = json.loads(sempre(scripts, "deploy", "--all", "-o", "json", at=tmp_path))
     assert [each["name"] for each in told] == [f"{etl}/one", f"{etl}/two"]
     one = deployment(scripts, etl, "one")
-    assert (one["version"], one["parameters"]) == ("c0ffee", {"n": 4})
+    assert (one["version"], one["parameters"]) == ("c0ffee", {"n": 4, "day": "{{ today }}"})
     assert one["job_variables"]["env"] == {"TOKEN": "{{ prefect.blocks.secret.token }}", "HASH": "c0ffee"}
     assert one["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert [each["slug"] for each in one["schedules"]] == ["often"]
     assert len(automations(scripts, one)) == 1
     execute_a_run(scripts, one, tmp_path / "elsewhere")
 
+    (tmp_path / "built").rmdir()  # building twice would have failed
     output = sempre(scripts, "deploy", "-n", f"{etl}/tw*", "--cron", "0 4 * * *", "--param", "n=7", at=tmp_path)
     assert f"Deployed {etl}/two" in output
     two = deployment(scripts, etl, "two")

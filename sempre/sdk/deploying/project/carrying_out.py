@@ -22,6 +22,7 @@ from sempre.sdk.loading import load_flow_from_entrypoint
 __all__ = ["Deployed", "carry_out"]
 
 Say = Callable[[str], None]
+_TEXTS = frozenset({"parameters", "description", "schedule", "schedules"})  # where other braces may be meant
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,27 @@ def carry_out(project: ProjectFile, described: Mapping[str, Any], say: Say) -> D
     if not entrypoint:
         raise ConfigurationError(f"Nothing says which flow {name!r} is of: give it an `entrypoint`.")
     pool = _pool(described)
-    outputs: dict[str, Any] = {}
-    for section in ("build", "push"):
-        steps = parse_steps(project.steps_of(described, section))
-        outputs = run_steps(steps, outputs, before=_announce(section, say))
+    outputs = _built(project, described, say)
     settled = _settled(described, outputs)
     flow = load_flow_from_entrypoint(str(entrypoint))
     deployment = _deployment(flow, settled, pool)
     deployment.pull_steps = _pull_steps(project, described, outputs, deployment)
     return Deployed(deployment._apply(), deployment.full_name, pool, str(entrypoint))
+
+
+def _built(project: ProjectFile, described: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Outputs of the build and push steps; those of the file are run once for all deployments without steps of their
+    own."""
+    is_shared = all(described.get(section) is None for section in ("build", "push"))
+    if is_shared and project.built is not None:
+        return project.built
+    outputs: dict[str, Any] = {}
+    for section in ("build", "push"):
+        steps = parse_steps(project.steps_of(described, section))
+        outputs = run_steps(steps, outputs, before=_announce(section, say))
+    if is_shared:
+        project.built = outputs
+    return outputs
 
 
 def _announce(section: str, say: Say) -> Callable[[int, Step], None]:
@@ -85,13 +98,14 @@ def _pool(described: Mapping[str, Any]) -> str:
 
 def _settled(described: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
     """With placeholders filled in. In job variables only outputs of steps are: the rest may be secret, and is filled in
-    by who starts a run. Steps of the pull section and triggers have placeholders of their own."""
+    by who starts a run. Steps of the pull section and triggers have placeholders of their own, and so may texts."""
     kept = {name: described[name] for name in ("pull", "build", "push", "triggers") if name in described}
     rest = {name: value for name, value in described.items() if name not in kept}
     pool = {**(rest.pop("work_pool", None) or {})}
     variables = fill(pool.pop("job_variables", None) or {}, from_outputs(outputs), keep=True)
     known = (from_outputs(outputs), from_environment, from_server)
-    return {**fill(rest, *known), **kept, "work_pool": {**fill(pool, *known), "job_variables": variables}}
+    filled = {name: fill(value, *known, keep=name in _TEXTS) for name, value in rest.items()}
+    return {**filled, **kept, "work_pool": {**fill(pool, *known), "job_variables": variables}}
 
 
 def _deployment(flow: Flow[..., Any], settled: Mapping[str, Any], pool: str) -> RunnerDeployment:

@@ -30,6 +30,8 @@ class ProjectFile:
     name: str | None = None
     steps: Mapping[str, Any] = field(default_factory=dict)
     deployments: list[dict[str, Any]] = field(default_factory=list)
+    built: dict[str, Any] | None = None
+    """Outputs of the build and push steps, once they were run."""
 
     def steps_of(self, deployment: Mapping[str, Any], section: str) -> Any:
         """The deployment's own steps of a section, else the file's; None if neither has the section."""
