@@ -137,10 +137,6 @@ def test_the_same_deployments_come_of_it(
 
 
 def run(command: list[str], environment: dict[str, str], at: Path) -> None:
-    done = subprocess.run(
-        command, env=environment, cwd=at, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run(command, env=environment, cwd=at, capture_output=True, text=True, timeout=120, check=False)
     # Not the traceback of a client that is a black box.
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr.strip().rpartition("\n")[2]
-
-

@@ -101,7 +101,7 @@ async def _made_known(deployments: Iterable[RunnerDeployment], pause: bool) -> l
     known: list[UUID] = []
     try:
         for deployment in deployments:
-            known.append(await deployment.aapply())
+            known.append(await deployment.aapply())  # noqa: PERF401 (those before a failure are known, too)
     except BaseException:
         for id in known if pause else ():
             with contextlib.suppress(ClientError):
