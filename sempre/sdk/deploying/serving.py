@@ -70,8 +70,8 @@ async def aserve(
     runner = Runner(pause_on_shutdown=pause_on_shutdown, limit=limit, webserver=webserver or None)
     for deployment in deployments:
         _settle(deployment)
-    for id in await _made_known(deployments, pause_on_shutdown):
-        runner.add_deployment(id)
+    for known in await _made_known(deployments, pause_on_shutdown):
+        runner.add_deployment(known)
     if print_starting_message:
         _greet(deployments)
     storages = {id(each.storage): each.storage for each in deployments if each.storage is not None}
