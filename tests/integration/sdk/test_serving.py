@@ -63,9 +63,13 @@ from sempre import flow
 @flow
 def lone():
     pass
+"""
 
+SERVE_LONE = """
+from sempre import flow
 
 if __name__ == "__main__":
+    lone = flow.from_source("elsewhere", "lone.py:lone")
     lone.serve(pause_on_shutdown=False, print_starting_message=False)
 """
 
@@ -73,15 +77,22 @@ if __name__ == "__main__":
 def test_serving_again_wakes_what_was_paused(scripts: Scripts) -> None:
     flow_id = scripts.post("/flows/", {"name": "lone"})["id"]
     made = scripts.post("/deployments/", {"name": "lone", "flow_id": flow_id, "paused": True})
-    process = scripts.start(scripts.write("lone", LONE))
+    code = scripts.folder / "elsewhere"
+    code.mkdir()
+    (code / "lone.py").write_text(LONE)
+    process = scripts.start(scripts.write("serving_lone", SERVE_LONE))
     try:
         eventually(lambda: not scripts.get(f"/deployments/{made['id']}")["paused"], "it is awake")
+        run = scripts.post(f"/deployments/{made['id']}/create_flow_run", {})
+        eventually(
+            lambda: scripts.get(f"/flow_runs/{run['id']}")["state_name"] == "Completed", "the run completes", timeout=60
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     after = scripts.get(f"/deployments/{made['id']}")
-    assert (after["entrypoint"], after["path"], after["paused"]) == ("lone.py:lone", ".", False)
+    assert (after["entrypoint"], after["path"], after["paused"]) == ("lone.py:lone", str(code), False)
 
 
 TASKS = """
