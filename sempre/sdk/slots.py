@@ -16,7 +16,7 @@ from sempre.client import ApiRefused, ObjectNotFound, backstage, get_client
 from sempre.sdk.context import FlowRunContext, TaskRunContext
 from sempre.sdk.engine.timeouts import interrupt_thread
 from sempre.sdk.errors import SempreException
-from sempre.sdk.events import emit_event
+from sempre.sdk.slot_events import tell_slots
 
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",
@@ -136,8 +136,8 @@ class _Held:
         self._strict = strict
         self._since = time.monotonic()
         self._renewal: Handle[None] | None = None
-        self._limits = limits
-        self._events = [_tell("acquired", limit, limits, None) for limit in limits]
+        self._limits = [{"id": each.id, "name": each.name, "limit": each.limit} for each in limits]
+        self._events = tell_slots("acquired", self._limits)
 
     def renew(self, lost: Callable[[], None]) -> None:
         self._renewal = backstage.spawn(self._renew(lost))
@@ -146,8 +146,7 @@ class _Held:
         if self._renewal is not None:
             self._renewal.cancel()
         await get_client().release_concurrency_slots_with_lease(self._lease)
-        for limit, before in zip(self._limits, self._events, strict=True):
-            _tell("released", limit, self._limits, before)
+        tell_slots("released", self._limits, self._events)
 
     async def _renew(self, lost: Callable[[], None]) -> None:
         while True:
@@ -206,19 +205,6 @@ def _holder() -> dict[str, str] | None:
     if task is not None:
         return {"type": "task_run", "id": str(task.task_run.id)}
     return None if flow is None else {"type": "flow_run", "id": str(flow.flow_run.id)}
-
-
-def _tell(what: str, limit: Any, limits: list[Any], before: dict[str, Any] | None) -> dict[str, Any]:
-    def resource(of: Any) -> dict[str, str]:
-        return {"prefect.resource.id": f"prefect.concurrency-limit.{of.id}", "prefect.resource.name": of.name}
-
-    others = [each for each in limits if each is not limit]
-    return emit_event(
-        f"prefect.concurrency-limit.{what}",
-        {**resource(limit), "limit": str(limit.limit)},
-        related=[{**resource(each), "prefect.resource.role": "concurrency-limit"} for each in others],
-        follows=before,
-    )
 
 
 def _listed(names: Names) -> list[str]:

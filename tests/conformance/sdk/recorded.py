@@ -13,7 +13,7 @@ from tests.support.runs import checked
 
 Json = dict[str, Any]
 _RANDOM_FLOW_RUN = re.compile(r"[a-z]+-[a-z]+")
-_RANDOM_TASK_RUN = re.compile(r"-[0-9a-z]{3}$")
+_RANDOM_TASK_RUN = re.compile(r"-([0-9a-z]{3}|[0-9]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")
 _ORDER = ("flow", "name", "parameters", "states")
 _UNHEARD = ("prefect.flow-run.heartbeat",)
 
@@ -72,6 +72,7 @@ class Recorded:
             "inputs": {
                 name: sorted(f"{one['input_type']} {names.get(one.get('id'), '')}" for one in inputs)
                 for name, inputs in sorted(task["task_inputs"].items())
+                if name != "self"
             },
             "events": events[f"prefect.task-run.{task['id']}"],
         }

@@ -19,7 +19,7 @@ def prepare(number: int) -> int:
     return number
 
 
-@flow(persist_result=True)
+@flow(persist_result=True, flow_run_name="suspending {number}")
 def suspending(number: int) -> int:
     prepared = prepare(number)
     answer: int = suspend_flow_run(wait_for_input=int, timeout=60)

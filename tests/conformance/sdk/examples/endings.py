@@ -67,7 +67,7 @@ def returned_states() -> Any:
 @flow
 def task_states() -> Any:
     good, bad = returns_state("good", return_state=True), returns_state("bad", return_state=True)
-    return [ended(good), ended(bad), error_of(lambda: returns_state("bad"))[0]]
+    return [ended(good), [bad.type.value, bad.name, bad.message], error_of(lambda: returns_state("bad"))[0]]
 
 
 def states_of_tasks() -> Any:

@@ -148,11 +148,6 @@ def nested() -> Any:
     return nesting()
 
 
-def alone() -> Any:
-    """Tasks without a flow."""
-    return [add(1), ended(times(2, 2, return_state=True)), error_of(broken), asyncio.run(later(1))]
-
-
 class Counter:
     def __init__(self, start: int) -> None:
         self.start = start
@@ -177,11 +172,11 @@ def numbers(count: int) -> Any:
 
 @flow
 def generating() -> list[int]:
-    return [add(number) for number in numbers(3)]
+    return [add(number) for number in list(numbers(3))]
 
 
 def generators() -> Any:
     return generating()
 
 
-EXAMPLES = [calls, submits, maps, coroutines, failures, nested, alone, methods, generators]
+EXAMPLES = [calls, submits, maps, coroutines, failures, nested, methods, generators]
