@@ -52,7 +52,9 @@ class IdleWorker:
         run = self._post(f"/deployments/{self.deployment}/create_flow_run", {})
         path = f"/flow_runs/{run['id']}"
         eventually(lambda: self._get(path)["state_type"] == "COMPLETED", "the run completes", 120, 0.2)
-        states = {state["type"]: state["timestamp"] for state in self._get(f"/flow_run_states/?flow_run_id={run['id']}")}
+        states = {
+            state["type"]: state["timestamp"] for state in self._get(f"/flow_run_states/?flow_run_id={run['id']}")
+        }
         began, running = (datetime.fromisoformat(at) for at in (run["created"], states["RUNNING"]))
         return (running - began).total_seconds()
 

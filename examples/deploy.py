@@ -6,8 +6,9 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from examples.pipeline import weather_report
 from sempre.schedules import Interval
+
+from examples.pipeline import weather_report
 
 ROOT = Path(__file__).resolve().parents[1]
 

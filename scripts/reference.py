@@ -1,7 +1,7 @@
 """Writes docs/reference, a page for each public module, from the code: ``python scripts/reference.py``.
 
 ``--check`` writes nothing and fails when the pages are not what the code says (part of ``make lint``). A page has every
-name of the module's ``__all__`` with its signature and docstring; the methods of a class are those of its bases here, too.
+name of the module's ``__all__`` with its signature and docstring, classes with the methods of their bases, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def pages() -> dict[str, str]:
     modules = [importlib.import_module(name) for name in _public()]
     made = {f"{module.__name__}.md": _page(module) for module in modules}
     rows = [f"| [`{module.__name__}`]({module.__name__}.md) | {_first_line(module)} |" for module in modules]
-    made["README.md"] = f"{_HEAD}# Reference\n\nWhat can be imported, by module.\n\n| Module | |\n|---|---|\n" + _lines(rows)
+    made["README.md"] = f"{_HEAD}# Reference\n\nWhat can be imported, by module.\n\n| Module | |\n|---|---|\n" + _lines(
+        rows
+    )
     return made
 
 
@@ -86,7 +88,7 @@ def _class(name: str, kind: type) -> str:
     if issubclass(kind, enum.Enum):
         return text + "\nMembers: " + ", ".join(f"`{member}`" for member in kind.__members__) + ".\n"
     signature = _signature(name, kind)
-    if signature != f"{name}()" and "__init__" in vars(kind) or hasattr(kind, "__dataclass_fields__"):
+    if (signature != f"{name}()" and "__init__" in vars(kind)) or hasattr(kind, "__dataclass_fields__"):
         text += f"\n```python\n{signature}\n```\n"
     return text + "".join(_members(kind))
 
@@ -96,7 +98,7 @@ def _members(kind: type) -> Iterator[str]:
     seen: set[str] = set()
     for owner in (each for each in kind.__mro__ if each.__module__.startswith("sempre")):
         for name, raw in vars(owner).items():
-            if name.startswith("_") or name in seen or name.startswith("model_"):
+            if name.startswith(("_", "model_")) or name in seen:
                 continue
             seen.add(name)
             member = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
@@ -104,7 +106,9 @@ def _members(kind: type) -> Iterator[str]:
                 getter = getattr(member, "fget", None) or member.func
                 yield f"\n### {name}\n\n{_doc(getter)}" if getter.__doc__ else ""
             elif inspect.isfunction(member):
-                yield f"\n### {name}\n\n```python\n{_signature(name, member)}\n```\n\n{_doc(member)}".rstrip("\n") + "\n"
+                yield (
+                    f"\n### {name}\n\n```python\n{_signature(name, member)}\n```\n\n{_doc(member)}".rstrip("\n") + "\n"
+                )
 
 
 def _signature(name: str, thing: Any) -> str:

@@ -23,8 +23,8 @@ PACE = 1.2  # seconds per week and station, two stations at a time: a run of abo
 EVERY = 60  # seconds between scheduled runs
 FIRST = 8  # seconds to the first one
 KILL_AFTER = 2  # stations that are done
-# No scheduled run of the stock client begins this many seconds after the kill. A process of it that finds nobody at its
-# very first request gives up at once; the run would be Crashed. (Later on it is patient.) Workers begin up to 10 s early.
+# With the stock client no scheduled run begins this many seconds after the kill. A process of it that finds nobody at
+# its very first request gives up at once; the run would be Crashed. Workers begin up to 10 s early.
 QUIET_SECONDS = 25.0
 OUTAGE_SECONDS = 2.0
 RUN_TIMEOUT = 90.0

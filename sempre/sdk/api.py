@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -130,10 +131,8 @@ class ClientOrchestrator:
         renewal = self._renewals.pop(lease_id, None)
         if renewal is not None:
             renewal.cancel()
-        try:
+        with suppress(ObjectNotFound):  # it had expired, or an earlier attempt gave it back
             await self.call("POST", "/v2/concurrency_limits/decrement-with-lease", {"lease_id": str(lease_id)})
-        except ObjectNotFound:
-            pass  # it had expired, or an earlier attempt gave it back
         limits, before = self._held.pop(lease_id, ([], []))
         tell_slots("released", limits, before)
 

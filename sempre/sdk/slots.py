@@ -116,6 +116,7 @@ async def arate_limit(
     limits = await _patiently(take, wanted, timeout_seconds, None)
     if strict and not limits:
         raise ConcurrencySlotAcquisitionError(f"There is no limit for any of {wanted}.")
+    tell_slots("acquired", _plain(limits))
 
 
 def rate_limit(names: Names, occupy: int = 1, timeout_seconds: float | None = None, strict: bool = False) -> None:
@@ -136,7 +137,7 @@ class _Held:
         self._strict = strict
         self._since = time.monotonic()
         self._renewal: Handle[None] | None = None
-        self._limits = [{"id": each.id, "name": each.name, "limit": each.limit} for each in limits]
+        self._limits = _plain(limits)
         self._events = tell_slots("acquired", self._limits)
 
     def renew(self, lost: Callable[[], None]) -> None:
@@ -205,6 +206,10 @@ def _holder() -> dict[str, str] | None:
     if task is not None:
         return {"type": "task_run", "id": str(task.task_run.id)}
     return None if flow is None else {"type": "flow_run", "id": str(flow.flow_run.id)}
+
+
+def _plain(limits: list[Any]) -> list[dict[str, Any]]:
+    return [{"id": each.id, "name": each.name, "limit": each.limit} for each in limits]
 
 
 def _listed(names: Names) -> list[str]:

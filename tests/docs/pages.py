@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"(?:<!--(?P<note>[^>]*?)-->\n)?```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"(?:<!--(?P<note>[^>]*?)-->\n)?```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass
@@ -36,7 +38,9 @@ class Page:
 def read(path: Path) -> Page:
     page = Page(path)
     for block in _BLOCK.finditer(path.read_text()):
-        kind, _, rest = (block["note"] or "").strip().partition(":" if ":" in (block["note"] or "").split("\n")[0] else "\n")
+        kind, _, rest = (
+            (block["note"] or "").strip().partition(":" if ":" in (block["note"] or "").split("\n")[0] else "\n")
+        )
         code = block["code"]
         if "no-run" in block["info"]:
             page.compiled.append(code)
@@ -59,5 +63,9 @@ def read(path: Path) -> Page:
 
 def pages() -> list[Page]:
     """All pages with examples, but for the generated reference, which has signatures only."""
-    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
+    paths = [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+    ]
     return [page for path in paths if "```python" in path.read_text() and (page := read(path))]

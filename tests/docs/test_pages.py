@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.support.runs import checked
 from tests.support.servers import SempreServer
 
 PAGES = {page.path.relative_to(ROOT).as_posix(): page for page in pages()}
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 RUNNER = Path(__file__).with_name("run_page.py")
 
 
@@ -40,9 +42,7 @@ class Reading:
         self.process = self._start("page", RUNNER)
 
     def _start(self, name: str, script: Path) -> ManagedProcess:
-        return ManagedProcess.start(
-            name, [sys.executable, script], log_dir=self.folder, env=self.env, cwd=self.folder
-        )
+        return ManagedProcess.start(name, [sys.executable, script], log_dir=self.folder, env=self.env, cwd=self.folder)
 
     def stop(self) -> None:
         for process in [self.process, *self.served]:
@@ -50,9 +50,7 @@ class Reading:
 
 
 @pytest.fixture(scope="module")
-def readings(
-    request: pytest.FixtureRequest, server: SempreServer, workdir: Path
-) -> Iterator[dict[str, Reading]]:
+def readings(request: pytest.FixtureRequest, server: SempreServer, workdir: Path) -> Iterator[dict[str, Reading]]:
     """All of the selected pages, read at the same time."""
     chosen = {item.callspec.params["name"] for item in request.session.items if _is_page(item)}
     wanted = {name: page for name, page in PAGES.items() if name in chosen}
@@ -88,11 +86,10 @@ def test_what_is_not_run_is_python(name: str) -> None:
 
 def test_links_lead_somewhere() -> None:
     """Links between the pages, and to files of the repository."""
-    import re
-
-    broken = []
-    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
-            if "://" not in target and not (path.parent / target).exists():
-                broken.append(f"{path.relative_to(ROOT)}: {target}")
+    broken = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+        for target in LINK.findall(path.read_text())
+        if "://" not in target and not (path.parent / target).exists()
+    ]
     assert not broken

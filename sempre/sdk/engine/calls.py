@@ -172,7 +172,7 @@ def _new_run(
         task_version=task.version,
         empirical_policy=_policy(task),
     )
-    run.name = f"{task.name}-{run.dynamic_key[:3]}"
+    run.name = task.name if flow is None else f"{task.name}-{run.dynamic_key[:3]}"
     return run
 
 

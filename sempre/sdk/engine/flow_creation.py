@@ -104,14 +104,13 @@ def _track(call: FlowCall, parent: Any) -> Steps[UUID]:
             dynamic_key=str(number),
             task_inputs={**task_inputs(call.parameters, call.wait_for, parent.lineage.origin), **parents()},
             version=flow.version,
+            tags=sorted(call.tags),
         )
     )
     return id
 
 
-def _create(
-    call: FlowCall, given: dict[str, Any], parameters: dict[str, Any], tracking: UUID | None
-) -> Steps[FlowRun]:
+def _create(call: FlowCall, given: dict[str, Any], parameters: dict[str, Any], tracking: UUID | None) -> Steps[FlowRun]:
     """The run as the server keeps it: with the parameters as they were given, so that it can be started again alike."""
     flow = call.flow
     flow_id: UUID = yield CreateFlow(flow.name)

@@ -61,20 +61,24 @@ class Recorded:
         }
 
     def task_run(self, task: Json, names: dict[str, str], events: dict[str, list[str]]) -> Json:
+        states = self._states("task", task["id"])
+        told = events[f"prefect.task-run.{task['id']}"]
+        if states[:1] == ["SCHEDULED Scheduled"]:  # whoever takes such a run up may say so by an event, or the API
+            told = [name for name in told if name != "prefect.task-run.Pending"]
         return {
             "name": _task_name(task["name"]),
             "tags": _own_tags(task),
             "run_count": task["run_count"],
             "flow_run_run_count": task["flow_run_run_count"],
             "retries": _retries(task),
-            "states": self._states("task", task["id"]),
+            "states": states,
             "tracks_a_flow_run": (task["state"]["state_details"] or {}).get("child_flow_run_id") is not None,
             "inputs": {
                 name: sorted(f"{one['input_type']} {names.get(one.get('id'), '')}" for one in inputs)
                 for name, inputs in sorted(task["task_inputs"].items())
                 if name != "self"
             },
-            "events": events[f"prefect.task-run.{task['id']}"],
+            "events": told,
         }
 
     def _states(self, kind: str, id: str) -> list[str]:
@@ -85,7 +89,7 @@ class Recorded:
 
     def _artifacts(self, id: str, names: dict[str, str]) -> list[Json]:
         found = self._all("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [id]}}})
-        wanted = [one for one in found if one["type"] != "result"]
+        wanted = [one for one in found if one["type"] not in ("result", None)]  # not the places of kept results
         return _sorted(
             {
                 **{name: one[name] for name in ("type", "key", "data", "description")},

@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.sdk.recorded import Recorded, anonymous
 from tests.conformance.sdk.sides import Side, sides
 from tests.support.processes import ManagedProcess
-from tests.support.runs import Runs, checked
+from tests.support.runs import Runs
 from tests.support.servers import Target
 from tests.support.wait import eventually
 
@@ -100,9 +100,7 @@ def test_same(courses: dict[str, Course], api: httpx.Client, runs: Runs, name: s
     recorded = Recorded(api)
 
     def both() -> list[Any]:
-        told = [
-            anonymous(recorded.flow_run(runs.flow_run(course.ids[name])), side) for side, course in courses.items()
-        ]
+        told = [anonymous(recorded.flow_run(runs.flow_run(course.ids[name])), side) for side, course in courses.items()]
         # Who executes a run directly does not claim it first, as the runner behind the stock command does.
         for run in told:
             run["states"] = [state for state in run["states"] if state != "PENDING Pending"]

@@ -15,6 +15,8 @@ from sempre.states import Completed, Failed
 from sempre.task_runners import ThreadPoolTaskRunner
 from sempre.tasks import exponential_backoff
 
+DAY = date(2025, 10, 5)
+
 
 class Row(BaseModel):
     day: date
@@ -87,10 +89,10 @@ def explicit(good: bool) -> State[int]:
 
 
 def main() -> None:
-    assert_type(etl([date.today()]), float)
-    assert_type(etl([date.today()], table="x", return_state=True), State[float])
-    assert_type(report.fn(date.today()), str)
-    assert_type(extract.fn(date.today(), limit=1), list[Row])
+    assert_type(etl([DAY]), float)
+    assert_type(etl([DAY], table="x", return_state=True), State[float])
+    assert_type(report.fn(DAY), str)
+    assert_type(extract.fn(DAY, limit=1), list[Row])
     flows: list[Flow[..., Any]] = [etl, report, explicit]
     tasks: list[Task[..., Any]] = [extract, total, load]
     for each in [*flows, *tasks]:

@@ -10,20 +10,22 @@ from sempre.variables import Variable
 from tests.typing.sample.asynchronous import crawl, fetch
 from tests.typing.sample.etl import etl, extract, load, report, total
 
+DAY = date(2025, 10, 5)
+
 
 def calls() -> None:
     extract("2025-10-05")  # type: ignore[call-overload]
-    extract(date.today(), limits=5)  # type: ignore[call-overload]
+    extract(DAY, limits=5)  # type: ignore[call-overload]
     load(1.0)  # type: ignore[call-overload]
     load(1.0, "table", True)  # type: ignore[call-overload]
-    etl(date.today())  # type: ignore[call-overload]
+    etl(DAY)  # type: ignore[call-overload]
     report()  # type: ignore[call-overload]
 
 
 def values() -> None:
-    number: int = report(date.today())  # type: ignore[assignment]
+    number: int = report(DAY)  # type: ignore[assignment]
     text: str = total.submit([]).result()  # type: ignore[assignment]
-    rows: list[float] = extract.map([date.today()]).result()  # type: ignore[assignment]
+    rows: list[float] = extract.map([DAY]).result()  # type: ignore[assignment]
     state: float = total([], return_state=True)  # type: ignore[assignment]
     print(number, text, rows, state)
 
@@ -49,4 +51,4 @@ def others() -> None:
         client.no_such_call()  # type: ignore[attr-defined]
     Variable.set("colour")  # type: ignore[call-arg]
     Completed(1)  # type: ignore[call-arg]
-    extract.submitt(date.today())  # type: ignore[attr-defined]
+    extract.submitt(DAY)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from sempre import flow, runtime, task
 from sempre.task_worker import serve
 
 
-@task(retries=1, retry_delay_seconds=0.1, log_prints=True)
+@task(retries=1, log_prints=True)
 def square(number: int) -> dict[str, Any]:
     if number == 3 and runtime.task_run.run_count < 2:
         raise ValueError("the first try of 3 fails")

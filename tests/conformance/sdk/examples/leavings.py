@@ -40,7 +40,7 @@ def leaving() -> Any:
     return [
         newest.data,
         Artifact.get(own("nothing")),
-        error_of(lambda: create_markdown_artifact("x", key="Not_A Key"))[0],
+        error_of(lambda: create_markdown_artifact("x", key="Not_A Key"))[0] != "nothing",
     ]
 
 

@@ -75,7 +75,7 @@ def three_levels() -> Any:
 @flow
 def waiting_parent() -> Any:
     future = one.submit()
-    return [child(future), child(7, wait_for=[future])]  # type: ignore[arg-type]
+    return [child(future.result()), child(7, wait_for=[future])]
 
 
 def waits() -> Any:
