@@ -69,6 +69,9 @@ class ClientOrchestrator:
     async def read_flow_run(self, id: UUID) -> FlowRun:
         return flow_run_of(await self.call("GET", f"/flow_runs/{id}"))
 
+    async def name_flow_run(self, id: UUID, name: str) -> None:
+        await self.call("PATCH", f"/flow_runs/{id}", {"name": name})
+
     async def propose(self, flow_run_id: UUID, state: State[Any], transition_id: UUID, force: bool) -> Answer:
         body = {"state": _state_body(state, transition_id), "force": force}
         told = await self.call("POST", f"/flow_runs/{flow_run_id}/set_state", body)

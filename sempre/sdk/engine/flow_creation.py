@@ -12,6 +12,7 @@ from sempre.sdk.engine.requests import (
     CreateFlow,
     CreateFlowRun,
     FindChild,
+    NameFlowRun,
     NewFlowRun,
     NewTrackingRun,
     TrackChild,
@@ -47,6 +48,8 @@ def create_run(call: FlowCall) -> Steps[Created]:
         yield Await(waited)
     given, parameters, problem = _checked(call)
     if call.run is not None:
+        if problem is None:
+            yield from _rename(call, call.run, parameters)
         return Created(call.run, parameters, problem)
     tracking: UUID | None = None
     if call.parent is not None:
@@ -129,6 +132,14 @@ def _create(call: FlowCall, given: dict[str, Any], parameters: dict[str, Any], t
         )
     )
     return run
+
+
+def _rename(call: FlowCall, run: FlowRun, parameters: dict[str, Any]) -> Steps[None]:
+    """Whoever created the run did not know the name that the flow has for it."""
+    name = _name(call, parameters)
+    if name is not None and name != run.name:
+        yield NameFlowRun(run.id, name)
+        run.name = name
 
 
 def _name(call: FlowCall, parameters: dict[str, Any]) -> str | None:
