@@ -45,7 +45,7 @@ def played(request: pytest.FixtureRequest, target: Target, api: httpx.Client, wo
     try:
         for processes in playing.values():
             for process in processes:
-                assert process.wait(180) == 0, process.tail(100)
+                assert process.wait(300) == 0, process.tail(100)
     finally:
         for process in [*servers, *(process for processes in playing.values() for process in processes)]:
             process.terminate(5)

@@ -49,10 +49,10 @@ def returning(what: str) -> Any:
 
 
 RETURNED = (
-    "nothing", "value", "completed", "failed", "named", "future", "failed future", "task state", "failed task state",
-    "states", "mixed states", "exception",
+    "nothing", "value", "completed", "named", "future", "failed future", "task state", "failed task state", "states",
+    "mixed states", "exception",
 )  # fmt: skip
-RETURNED_STATES = ("futures", "mixed futures", "dict of futures", "cancelled")
+RETURNED_STATES = ("failed", "futures", "mixed futures", "dict of futures", "cancelled")
 
 
 def returned() -> Any:
@@ -108,17 +108,17 @@ def crashes() -> Any:
     return kinds
 
 
-@task(timeout_seconds=0.3)
+@task(timeout_seconds=0.8)
 def slow() -> None:
     time.sleep(10)
 
 
-@task(timeout_seconds=0.3)
+@task(timeout_seconds=0.8)
 async def slow_later() -> None:
     await asyncio.sleep(10)
 
 
-@task(timeout_seconds=0.3, retries=1)
+@task(timeout_seconds=0.8, retries=1)
 def slow_again() -> None:
     time.sleep(10)
 
@@ -133,13 +133,13 @@ async def slow_tasks() -> Any:
     ]
 
 
-@flow(timeout_seconds=0.3)
+@flow(timeout_seconds=0.8)
 def slow_flow() -> None:
     for _ in range(100):
         time.sleep(0.1)
 
 
-@flow(timeout_seconds=0.3)
+@flow(timeout_seconds=0.8)
 async def slow_flow_later() -> None:
     await asyncio.sleep(10)
 

@@ -114,7 +114,7 @@ def by_function(x: int) -> int:
     return x
 
 
-@task(cache_policy=INPUTS, cache_expiration=timedelta(seconds=0.3))
+@task(cache_policy=INPUTS, cache_expiration=timedelta(seconds=2))
 def short_lived(x: int) -> int:
     ran.append(f"short {x}")
     return x
@@ -130,7 +130,7 @@ def refreshing(x: int) -> int:
 def keys() -> Any:
     values = [by_function(1), by_function(2), by_function(3), by_function(-1), by_function(-1)]
     values += [short_lived(1), short_lived(1)]
-    time.sleep(0.4)
+    time.sleep(2.2)
     return [*values, short_lived(1), refreshing(1), refreshing(1)]
 
 
