@@ -58,12 +58,13 @@ def _page(module: ModuleType) -> str:
         if name.startswith("__"):
             continue
         if name in getattr(module, "__annotations__", {}):  # made when it is asked for
-            values.append(f"| `{name}` | `{module.__annotations__[name]}` |".replace("<class '", "").replace("'>", ""))
+            kind = _type(module.__annotations__[name]).replace("|", "\\|")
+            values.append(f"| `{name}` | `{kind}` |")
             continue
         parts.append(_entry(name, getattr(module, name)))
     if values:
         parts.append("| Value | Type |\n|---|---|\n" + _lines(values))
-    return "\n".join(parts)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
 def _entry(name: str, thing: Any) -> str:
@@ -79,8 +80,9 @@ def _entry(name: str, thing: Any) -> str:
 
 
 def _class(name: str, kind: type) -> str:
-    bases = ", ".join(base.__name__ for base in kind.__bases__ if base not in (object,) and base.__name__ != "Generic")
-    text = f"## class {name}{f'({bases})' if bases else ''}\n\n{_doc(kind)}"
+    bases = [base.__name__ for base in kind.__bases__ if base is not object and base.__name__ != "Generic"]
+    shown = f"({', '.join(bases)})" if 0 < len(bases) <= 3 else ""
+    text = f"## class {name}{shown}\n\n{_doc(kind)}"
     if name in _SAME_AS:
         return f"{text}\n{_SAME_AS[name]}\n"
     if issubclass(kind, BaseException):
@@ -117,7 +119,8 @@ def _signature(name: str, thing: Any) -> str:
     except (TypeError, ValueError):
         return f"{name}(...)"
     parameters = list(_parameters(signature))
-    returns = "" if signature.return_annotation is signature.empty else f" -> {_type(signature.return_annotation)}"
+    returned = signature.return_annotation
+    returns = "" if returned is signature.empty or inspect.isclass(thing) else f" -> {_type(returned)}"
     inner = inspect.unwrap(thing)
     text = f"async {name}" if inspect.iscoroutinefunction(inner) and inner is thing else name
     plain = f"{text}({', '.join(parameters)}){returns}"
@@ -126,10 +129,13 @@ def _signature(name: str, thing: Any) -> str:
 
 
 def _parameters(signature: inspect.Signature) -> Iterator[str]:
-    keywords_begin = True
+    keywords_begin, positional = True, False
     for parameter in signature.parameters.values():
         if parameter.name in ("self", "cls"):
             continue
+        if positional and parameter.kind is not parameter.POSITIONAL_ONLY:
+            yield "/"
+        positional = parameter.kind is parameter.POSITIONAL_ONLY
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         if parameter.kind is parameter.KEYWORD_ONLY and keywords_begin:
             yield "*"
@@ -141,7 +147,7 @@ def _parameters(signature: inspect.Signature) -> Iterator[str]:
 
 def _type(annotation: Any) -> str:
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    return _TAKEN_OUT.sub("", text.strip("'"))
+    return _TAKEN_OUT.sub("", text.strip("'").replace("~", ""))
 
 
 def _value(default: Any) -> str:

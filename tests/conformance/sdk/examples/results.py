@@ -148,7 +148,7 @@ def fails_first(x: int) -> int:
 
 @flow
 def failing_cache() -> Any:
-    return [fails_first(1), fails_first(1)]
+    return [fails_first(77), fails_first(77)]
 
 
 def failures_are_not_kept() -> Any:
