@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sempre.sdk.annotations import allow_failure as allow_failure
     from sempre.sdk.annotations import unmapped as unmapped
     from sempre.sdk.context import tags as tags
+    from sempre.sdk.deploying.deploy import adeploy as adeploy
+    from sempre.sdk.deploying.deploy import deploy as deploy
+    from sempre.sdk.deploying.serving import aserve as aserve
+    from sempre.sdk.deploying.serving import serve as serve
     from sempre.sdk.flows import Flow as Flow
     from sempre.sdk.flows import flow as flow
     from sempre.sdk.loggers import get_run_logger as get_run_logger
@@ -32,15 +36,19 @@ _HOMES = {
     "State": "sempre.sdk.states",
     "Task": "sempre.sdk.tasks",
     "Transaction": "sempre.sdk.transactions",
+    "adeploy": "sempre.sdk.deploying.deploy",
     "allow_failure": "sempre.sdk.annotations",
     "apause_flow_run": "sempre.sdk.pausing",
     "aresume_flow_run": "sempre.sdk.pausing",
+    "aserve": "sempre.sdk.deploying.serving",
     "asuspend_flow_run": "sempre.sdk.pausing",
+    "deploy": "sempre.sdk.deploying.deploy",
     "flow": "sempre.sdk.flows",
     "get_client": "sempre.client",
     "get_run_logger": "sempre.sdk.loggers",
     "pause_flow_run": "sempre.sdk.pausing",
     "resume_flow_run": "sempre.sdk.pausing",
+    "serve": "sempre.sdk.deploying.serving",
     "suspend_flow_run": "sempre.sdk.pausing",
     "tags": "sempre.sdk.context",
     "task": "sempre.sdk.tasks",
@@ -53,16 +61,20 @@ __all__ = [
     "Task",
     "Transaction",
     "__version__",
+    "adeploy",
     "allow_failure",
     "apause_flow_run",
     "aresume_flow_run",
+    "aserve",
     "asuspend_flow_run",
+    "deploy",
     "flow",
     "get_client",
     "get_run_logger",
     "pause_flow_run",
     "resume_flow_run",
     "runtime",
+    "serve",
     "suspend_flow_run",
     "tags",
     "task",

@@ -19,8 +19,12 @@ _GROUPS = {
     "flow-run": ("sempre.cli.flow_run:app", "Look at flow runs, follow them, cancel and retry them."),
     "task-run": ("sempre.cli.task_run:app", "Look at task runs and their logs."),
     "flow": ("sempre.cli.flow:app", "Look at flows."),
+    "task": ("sempre.cli.task:app", "Execute tasks that others leave to task workers."),
+    "init": ("sempre.cli.init:app", "Write a project file for this directory."),
+    "deploy": ("sempre.cli.deploy:app", "Create or change the deployments of this directory."),
     "deployment": ("sempre.cli.deployment:app", "Run, schedule, apply and inspect deployments."),
     "work-pool": ("sempre.cli.work_pool:app", "Create and steer work pools."),
+    "worker": ("sempre.cli.worker:app", "Start workers."),
     "work-queue": ("sempre.cli.work_queue:app", "Create and steer the queues of work pools."),
     "variable": ("sempre.cli.variable:app", "Read and set variables."),
     "block": ("sempre.cli.block:app", "Look at blocks and block types."),
@@ -42,7 +46,9 @@ _GROUPS = {
 
 # Other names that people know or guess. Every group is also there under its plural.
 _ALIASES = {"gcl": "global-concurrency-limit", "events": "event"} | {
-    f"{name}s": name for name in _GROUPS if name not in ("api", "config", "server", "version", "transfer", "dashboard")
+    f"{name}s": name
+    for name in _GROUPS
+    if name not in ("api", "config", "deploy", "init", "server", "version", "transfer", "dashboard")
 }
 
 

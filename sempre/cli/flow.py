@@ -8,11 +8,13 @@ import typer
 
 from sempre.cli.connection import open_api
 from sempre.cli.find import FLOW, find
+from sempre.cli.flow_serve import serve
 from sempre.cli.lists import Limit, any_of, read_list
 from sempre.cli.moments import ago
 from sempre.cli.output import Output, Yes, confirm_on_terminal, print_sheet, print_table, report, wants_json
 
-app = typer.Typer(no_args_is_help=True, help="Look at flows.")
+app = typer.Typer(no_args_is_help=True, help="Look at flows, serve one.")
+app.command("serve")(serve)
 
 _One = Annotated[str, typer.Argument(metavar="NAME|ID", help="The flow's name, or its id.")]
 

@@ -11,6 +11,7 @@ from sempre.schemas.base import ActionModel, Integer, Name, NonNegativeFloat, No
 __all__ = [
     "ConcurrencyLeaseHolder",
     "ConcurrencyLimit",
+    "ConcurrencyLimitConfig",
     "ConcurrencyLimitCreate",
     "ConcurrencyLimitStrategy",
     "ConcurrencyLimitV2",
@@ -34,6 +35,14 @@ class ConcurrencyOptions(WireModel):
     """How a deployment's limit is applied; the grace period is seconds that a slot is kept for a starting run."""
 
     collision_strategy: ConcurrencyLimitStrategy
+    grace_period_seconds: Annotated[int, Field(ge=60, le=86400)] | None = None
+
+
+class ConcurrencyLimitConfig(WireModel):
+    """A deployment's limit with what it says of runs beyond it, as code and project files write it."""
+
+    limit: Annotated[int, Field(ge=1)]
+    collision_strategy: ConcurrencyLimitStrategy | None = None
     grace_period_seconds: Annotated[int, Field(ge=60, le=86400)] | None = None
 
 

@@ -12,16 +12,14 @@ import logging
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sempre.sdk.api import ClientOrchestrator
+from sempre.sdk.deploying.fetching import fetch_code, log_of_run
 from sempre.sdk.engine.calls import execute_flow_run
-from sempre.sdk.engine.world import current_world
 from sempre.sdk.errors import Abort, Pause, TerminationSignal
 from sempre.sdk.flows import Flow
-from sempre.sdk.ids import now
 from sempre.sdk.loading import load_flow_from_entrypoint
 from sempre.sdk.loggers import get_logger
 from sempre.sdk.runs import FlowRun
@@ -29,7 +27,8 @@ from sempre.sdk.states import Cancelled, Crashed
 
 __all__ = ["execute", "main"]
 
-_BEHAVIOR = "SEMPRE_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"  # "reschedule": SIGTERM hands the run back
+# What SIGTERM does. "reschedule": hands the run back; "relinquish": leaves it to a process started in our place.
+_BEHAVIOR = "SEMPRE_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 _COMPATIBLE_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 _TERMINATED = 143  # as a shell shows a process that SIGTERM ended
 
@@ -59,15 +58,18 @@ def execute(flow_run_id: UUID) -> int:
     policy = {**run.empirical_policy, "retries": flow.retries, "retry_delay": int(flow.retry_delay_seconds)}
     backstage.run(api.call("PATCH", f"/flow_runs/{run.id}", {"flow_version": flow.version, "empirical_policy": policy}))
     run.empirical_policy = policy
+    behavior = os.environ.get(_BEHAVIOR) or os.environ.get(_COMPATIBLE_BEHAVIOR) or ""
     try:
-        reschedules = os.environ.get(_BEHAVIOR, os.environ.get(_COMPATIBLE_BEHAVIOR, "")) == "reschedule"
-        outcome: Any = execute_flow_run(flow, run, return_state=True, reschedules=reschedules)
+        outcome: Any = execute_flow_run(
+            flow, run, return_state=True,
+            reschedules=behavior == "reschedule", relinquishes=behavior == "relinquish",
+        )  # fmt: skip
         if inspect.isawaitable(outcome):
             asyncio.run(_wait(outcome))
     except (Abort, Pause) as stopped:
         get_logger().info(f"Flow run {run.name!r} does not go on here: {stopped}")
     except (TerminationSignal, asyncio.CancelledError):
-        return 0 if reschedules else _TERMINATED
+        return {"reschedule": 0, "relinquish": 1}.get(behavior, _TERMINATED)
     return 0
 
 
@@ -84,7 +86,7 @@ def _flow_of(run: FlowRun, api: ClientOrchestrator) -> Flow[..., Any]:
         if run.deployment_id is None:
             raise ValueError("the run has no deployment, so nothing says where its code is")
         deployment = backstage.run(api.call("GET", f"/deployments/{run.deployment_id}"))
-        _enter_code(deployment)
+        fetch_code(deployment, run)
         entrypoint = deployment.get("entrypoint")
         if not entrypoint:
             raise ValueError(f"the deployment {deployment.get('name')!r} has no entrypoint")
@@ -94,33 +96,11 @@ def _flow_of(run: FlowRun, api: ClientOrchestrator) -> Flow[..., Any]:
     return load_flow_from_entrypoint(entrypoint)
 
 
-def _enter_code(deployment: dict[str, Any]) -> None:
-    """Go to the directory that the deployment's code is in, as far as that takes no more than going there."""
-    directory = deployment.get("path")
-    for step in deployment.get("pull_steps") or []:
-        for name, inputs in step.items():
-            if not name.endswith(".set_working_directory"):
-                raise ValueError(f"the pull step {name!r} is a worker's to carry out, not done by this process")
-            directory = inputs["directory"]
-    if directory and Path(directory).is_dir():
-        os.chdir(directory)
-
-
 def _not_loaded(run: FlowRun, api: ClientOrchestrator, error: Exception) -> int:
     """Without its code there is nothing to run: the run crashes, and says why."""
     from sempre.client import backstage
 
-    logging.getLogger("sempre").error("The flow could not be loaded", exc_info=error)
-    current_world().log(
-        {
-            "name": "sempre.flow_runs",
-            "level": logging.ERROR,
-            "message": "The flow could not be loaded:\n" + "".join(traceback.format_exception(error)),
-            "timestamp": now().isoformat(),
-            "flow_run_id": str(run.id),
-            "task_run_id": None,
-        }
-    )
+    log_of_run(run, logging.ERROR, "The flow could not be loaded:\n" + "".join(traceback.format_exception(error)))
     state = Crashed(message=f"The flow could not be loaded: {error}")
     backstage.run(api.propose(run.id, state, state.id, True))
     return 1

@@ -14,7 +14,12 @@ from sempre.sdk.tasks import is_coroutine_function, is_generator_function
 
 if TYPE_CHECKING:
     from typing import Unpack
+    from uuid import UUID
 
+    from sempre.sdk.deploying.images import DockerImage
+    from sempre.sdk.deploying.options import CommonOptions, DeploymentOptions, PoolOptions
+    from sempre.sdk.deploying.runner_deployment import RunnerDeployment
+    from sempre.sdk.deploying.storages import CodeStorage
     from sempre.sdk.function_options import FlowOptions
     from sempre.sdk.parameters import Signature
     from sempre.sdk.results.serializers import Serializer
@@ -89,6 +94,7 @@ class Flow(Generic[P, R]):
         self._retries = retries
         self._retry_delay_seconds = retry_delay_seconds
         self._entrypoint: str | None = None
+        self._storage: CodeStorage | None = None
 
     # Calling
 
@@ -132,7 +138,7 @@ class Flow(Generic[P, R]):
     def with_options(self, **options: Unpack[FlowOptions]) -> Flow[P, R]:
         """The same flow with other options, those of :func:`flow`; what is not named stays."""
         changed = type(self)(self.fn, **{**self._options(), **options})
-        changed._entrypoint = self._entrypoint
+        changed._entrypoint, changed._storage = self._entrypoint, self._storage
         return changed
 
     def _options(self) -> dict[str, Any]:
@@ -175,6 +181,106 @@ class Flow(Generic[P, R]):
         bound = self.with_options()
         bound.fn = self.fn.__get__(instance, owner)
         return bound
+
+    # Deploying
+
+    def to_deployment(self, name: str, **options: Unpack[DeploymentOptions]) -> RunnerDeployment:
+        """A deployment of this flow, for `serve(...)` or `deploy(...)`. Nothing is sent yet.
+
+        - ``interval`` (seconds), ``cron``, ``rrule``, ``schedule`` or ``schedules``: when it runs by itself
+        - ``triggers``: events upon which it runs
+        - ``parameters`` of its runs, ``enforce_parameter_schema``: whether they are checked when a run is created
+        - ``description``, ``tags``, ``version``; ``paused``: schedules stand still
+        - ``concurrency_limit``: a number, or ConcurrencyLimitConfig
+        - ``work_pool_name``, ``work_queue_name``, ``job_variables``: for workers
+        - ``entrypoint_type``: name the flow by its file, or by its module
+
+        Raises ConfigurationError, and ParameterTypeError for parameters that the flow does not take.
+        """
+        from sempre.sdk.deploying.flow_methods import to_deployment
+
+        return to_deployment(self, name, **options)
+
+    async def ato_deployment(self, name: str, **options: Unpack[DeploymentOptions]) -> RunnerDeployment:
+        """See :meth:`to_deployment`."""
+        from sempre.sdk.deploying.flow_methods import ato_deployment
+
+        return await ato_deployment(self, name, **options)
+
+    def serve(
+        self,
+        name: str | None = None,
+        *,
+        global_limit: Any = None,
+        limit: int | None = -1,
+        pause_on_shutdown: bool = True,
+        print_starting_message: bool = True,
+        webserver: bool = False,
+        **options: Unpack[CommonOptions],
+    ) -> None:
+        """Execute runs of a deployment of this flow, called ``name`` (default: the flow's), until SIGINT or SIGTERM.
+
+        ``limit``: most runs at once here; ``global_limit``: everywhere. For the rest see :meth:`to_deployment` and
+        `serve`.
+        """
+        from sempre.sdk.deploying.flow_methods import serve_flow
+
+        running = {
+            "limit": limit,
+            "pause_on_shutdown": pause_on_shutdown,
+            "print_starting_message": print_starting_message,
+            "webserver": webserver,
+        }
+        serve_flow(self, name, global_limit, running, options)
+
+    def deploy(
+        self,
+        name: str,
+        work_pool_name: str | None = None,
+        image: str | DockerImage | None = None,
+        build: bool = True,
+        push: bool = True,
+        print_next_steps: bool = True,
+        ignore_warnings: bool = False,
+        **options: Unpack[PoolOptions],
+    ) -> UUID:
+        """Make a deployment known whose runs the workers of a pool execute; returns its id. See :meth:`to_deployment`
+        and `deploy`."""
+        from sempre.sdk.deploying.flow_methods import deploy
+
+        return deploy(self, name, work_pool_name, image, build, push, print_next_steps, ignore_warnings, options)
+
+    async def adeploy(
+        self,
+        name: str,
+        work_pool_name: str | None = None,
+        image: str | DockerImage | None = None,
+        build: bool = True,
+        push: bool = True,
+        print_next_steps: bool = True,
+        ignore_warnings: bool = False,
+        **options: Unpack[PoolOptions],
+    ) -> UUID:
+        """See :meth:`deploy`."""
+        from sempre.sdk.deploying.flow_methods import adeploy
+
+        return await adeploy(self, name, work_pool_name, image, build, push, print_next_steps, ignore_warnings, options)
+
+    @classmethod
+    def from_source(cls, source: Any, entrypoint: str) -> Flow[Any, Any]:
+        """The flow at an entrypoint of code that lies elsewhere: a directory, the URL of a git repository or of a
+        storage, or one of GitRepository, RemoteStorage, LocalStorage. The code is pulled to look at it; who executes
+        runs pulls it again. Raises ConfigurationError, GitError, MissingFlowError, ScriptError."""
+        from sempre.sdk.deploying.flow_methods import from_source
+
+        return from_source(source, entrypoint)
+
+    @classmethod
+    async def afrom_source(cls, source: Any, entrypoint: str) -> Flow[Any, Any]:
+        """See :meth:`from_source`."""
+        from sempre.sdk.deploying.flow_methods import afrom_source
+
+        return await afrom_source(source, entrypoint)
 
     # What the engine asks
 
@@ -249,15 +355,11 @@ class Flow(Generic[P, R]):
         return f"<Flow {self.name!r}>"
 
 
-@overload
-def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
-@overload
-def flow(fn: None = None, /, **options: Unpack[FlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
-def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
+class _FlowDecorator:
     """Make a flow of a function: `@flow`, or `@flow(option=...)`.
 
-    - ``name`` (the function's with dashes by default), ``description``, ``version``; ``flow_run_name``: a template of
-      parameters (``"load-{day}"``) or a function that returns the name
+    - ``name`` (the function's with dashes by default), ``description``, ``version``; ``flow_run_name``: a template
+      of parameters (``"load-{day}"``) or a function that returns the name
     - ``retries``, ``retry_delay_seconds``; ``timeout_seconds`` of one attempt
     - ``task_runner``: where submitted tasks run
     - ``validate_parameters``: whether arguments are checked against, and converted to, their type hints
@@ -269,9 +371,23 @@ def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
 
     Raises TypeError for options that there are not.
     """
-    if fn is None:
-        return functools.partial(_decorate, options)
-    return Flow(fn)
+
+    from_source = staticmethod(Flow.from_source)
+    afrom_source = staticmethod(Flow.afrom_source)
+
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Flow[P, R]: ...
+    @overload
+    def __call__(
+        self, fn: None = None, /, **options: Unpack[FlowOptions]
+    ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+    def __call__(self, fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
+        if fn is None:
+            return functools.partial(_decorate, options)
+        return Flow(fn, **options)
+
+
+flow = _FlowDecorator()
 
 
 def _decorate(options: dict[str, Any], fn: Callable[P, R]) -> Flow[P, R]:

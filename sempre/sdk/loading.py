@@ -11,7 +11,7 @@ from typing import Any
 from sempre.sdk.errors import MissingFlowError, ScriptError
 from sempre.sdk.flows import Flow
 
-__all__ = ["load_flow_from_entrypoint"]
+__all__ = ["load_flow_from_entrypoint", "load_object"]
 
 
 def load_flow_from_entrypoint(entrypoint: str) -> Flow[..., Any]:
@@ -19,6 +19,19 @@ def load_flow_from_entrypoint(entrypoint: str) -> Flow[..., Any]:
 
     Raises MissingFlowError if there is none, ScriptError if its file cannot be executed.
     """
+    found = load_object(entrypoint)
+    if isinstance(found, Flow):
+        if found._entrypoint is None:
+            found._entrypoint = entrypoint
+        return found
+    raise MissingFlowError(
+        f"What {entrypoint} names is no flow of Sempre but {type(found).__module__}.{type(found).__qualname__}; flows "
+        "are functions below @flow, imported by `from sempre import flow`."
+    )
+
+
+def load_object(entrypoint: str) -> Any:
+    """What an entrypoint names, whatever it is. Raises as :func:`load_flow_from_entrypoint`."""
     place, separator, name = entrypoint.rpartition(":")
     if not separator:
         place, separator, name = entrypoint.rpartition(".")
@@ -27,16 +40,9 @@ def load_flow_from_entrypoint(entrypoint: str) -> Flow[..., Any]:
     found: Any = _file(Path(place)) if place.endswith(".py") else _module(place)
     for part in name.split("."):
         found = getattr(found, part, None)
-    if isinstance(found, Flow):
-        if found._entrypoint is None:
-            found._entrypoint = entrypoint
-        return found
     if found is None:
         raise MissingFlowError(f"There is no {name!r} in {place}.")
-    raise MissingFlowError(
-        f"{name!r} in {place} is no flow of Sempre but {type(found).__module__}.{type(found).__qualname__}; flows are "
-        "functions below @flow, imported by `from sempre import flow`."
-    )
+    return found
 
 
 def _file(path: Path) -> Any:

@@ -1,0 +1,1 @@
+"""The names of schemas under which existing code imports them."""

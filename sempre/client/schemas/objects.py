@@ -1,0 +1,5 @@
+"""What deployments are given."""
+
+from sempre.schemas.concurrency import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, ConcurrencyOptions
+
+__all__ = ["ConcurrencyLimitConfig", "ConcurrencyLimitStrategy", "ConcurrencyOptions"]

@@ -1,0 +1,5 @@
+"""Schedules as the API has them."""
+
+from sempre.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+
+__all__ = ["CronSchedule", "IntervalSchedule", "RRuleSchedule"]

@@ -1,0 +1,1 @@
+"""Deployments: flows that others can run, and where their code comes from."""

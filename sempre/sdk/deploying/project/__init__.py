@@ -1,0 +1,1 @@
+"""Project files: the deployments of a directory, in `sempre.yaml`."""

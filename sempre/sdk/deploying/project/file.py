@@ -1,0 +1,116 @@
+"""`sempre.yaml`, read and added to. `prefect.yaml` is read as well, where it is the one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sempre.sdk.deploying.steps.running import StepError, parse_steps
+from sempre.sdk.errors import ConfigurationError
+
+__all__ = ["FILE_NAMES", "ProjectFile", "find_project_file", "read_project_file"]
+
+FILE_NAMES = ("sempre.yaml", "prefect.yaml")
+_SECTIONS = ("build", "push", "pull")
+_DEPLOYMENT = frozenset({
+    "name", "version", "version_type", "tags", "description", "schedule", "schedules", "concurrency_limit", "flow_name",
+    "entrypoint", "parameters", "enforce_parameter_schema", "paused", "work_pool", "triggers", "build", "push", "pull",
+    "path",
+})  # fmt: skip
+_WORK_POOL = frozenset({"name", "work_queue_name", "job_variables"})
+
+
+@dataclass
+class ProjectFile:
+    """The steps of all deployments, and the deployments; each may have steps of its own instead."""
+
+    path: Path | None = None
+    name: str | None = None
+    steps: Mapping[str, Any] = field(default_factory=dict)
+    deployments: list[dict[str, Any]] = field(default_factory=list)
+    built: dict[str, Any] | None = None
+    """Outputs of the build and push steps, once they were run."""
+
+    def steps_of(self, deployment: Mapping[str, Any], section: str) -> Any:
+        """The deployment's own steps of a section, else the file's; None if neither has the section."""
+        return deployment[section] if deployment.get(section) is not None else self.steps.get(section)
+
+
+def find_project_file(directory: Path | None = None) -> Path | None:
+    """The project file of a directory (default: the working directory); None if it has none."""
+    here = directory or Path.cwd()
+    return next((here / name for name in FILE_NAMES if (here / name).is_file()), None)
+
+
+def read_project_file(path: Path) -> ProjectFile:
+    """Raises ConfigurationError for a file that cannot be read or understood, naming the place."""
+    import yaml
+
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML: {error}") from None
+    if not isinstance(told, Mapping):
+        raise ConfigurationError(f"{path} is no project file: it has no `deployments`.")
+    deployments = told.get("deployments") or []
+    if not isinstance(deployments, list):
+        raise ConfigurationError(f"{path}: `deployments` is a list.")
+    steps = {section: told.get(section) for section in _SECTIONS}
+    for section in _SECTIONS:
+        _check_steps(path, section, steps[section])
+    for number, each in enumerate(deployments, 1):
+        _check(path, number, each)
+    return ProjectFile(path, told.get("name"), steps, [dict(each) for each in deployments])
+
+
+def _check(path: Path, number: int, deployment: Any) -> None:
+    if not isinstance(deployment, Mapping):
+        raise ConfigurationError(f"{path}: deployment {number} is no mapping.")
+    called = deployment.get("name") or f"number {number}"
+    _no_strange_keys(f"{path}: the deployment {called}", deployment, _DEPLOYMENT)
+    pool = deployment.get("work_pool")
+    if pool is not None and not isinstance(pool, Mapping):
+        raise ConfigurationError(f"{path}: `work_pool` of {called} is a mapping with a `name`.")
+    _no_strange_keys(f"{path}: the work_pool of {called}", pool or {}, _WORK_POOL)
+    for section in _SECTIONS:
+        _check_steps(path, f"{section} of {called}", deployment.get(section))
+
+
+def _no_strange_keys(where: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    strange = sorted(set(map(str, given)) - set(known))
+    if strange:
+        raise ConfigurationError(
+            f"{where} has {', '.join(strange)}, of which nothing is known; known are {', '.join(sorted(known))}."
+        )
+
+
+def _check_steps(path: Path, section: str, given: Any) -> None:
+    try:
+        parse_steps(given)
+    except StepError as error:
+        raise ConfigurationError(f"{path}: {section}: {error}") from None
+
+
+def add_deployment(path: Path, deployment: Mapping[str, Any]) -> None:
+    """Write a deployment into a project file, in place of the one with its name and entrypoint.
+
+    The file is made if it is not there; comments in it are lost. Raises ConfigurationError.
+    """
+    import yaml
+
+    told: Any = {}
+    if path.exists():
+        read_project_file(path)  # what cannot be understood is not written over
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    same = ("name", "entrypoint")
+    others = [
+        each for each in told.get("deployments") or [] if any(each.get(name) != deployment.get(name) for name in same)
+    ]
+    told["deployments"] = [*others, dict(deployment)]
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+    beside.replace(path)
