@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -52,20 +53,22 @@ class Reading:
 @pytest.fixture(scope="module")
 def readings(request: pytest.FixtureRequest, server: SempreServer, workdir: Path) -> Iterator[dict[str, Reading]]:
     """All of the selected pages, read at the same time."""
-    chosen = {item.callspec.params["name"] for item in request.session.items if _is_page(item)}
+    items: list[Any] = list(request.session.items)
+    chosen = {item.callspec.params["name"] for item in items if _is_page(item)}
     wanted = {name: page for name, page in PAGES.items() if name in chosen}
     for page in wanted.values():
         for name, slots, decay in page.limits:
             body = {"name": name, "limit": slots, "slot_decay_per_second": decay}
             checked(httpx.post(f"{server.api_url}/v2/concurrency_limits/", json=body))
-    checked(httpx.post(f"{server.api_url}/work_pools/", json={"name": "local", "type": "process"}))
+    for pool in ("local", "my-pool"):
+        checked(httpx.post(f"{server.api_url}/work_pools/", json={"name": pool, "type": "process"}))
     made = {name: Reading(page, workdir / name.replace("/", "-"), server.api_url) for name, page in wanted.items()}
     yield made
     for reading in made.values():
         reading.stop()
 
 
-def _is_page(item: pytest.Item) -> bool:
+def _is_page(item: Any) -> bool:
     return item.path == Path(__file__) and "name" in getattr(getattr(item, "callspec", None), "params", {})
 
 

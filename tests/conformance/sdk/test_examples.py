@@ -32,7 +32,8 @@ Reports = dict[str, dict[str, dict[str, Any]]]
 @pytest.fixture(scope="module")
 def played(request: pytest.FixtureRequest, target: Target, api: httpx.Client, workdir: Path) -> Reports:
     """What the scripts printed: side -> example -> report. Only what the selected tests ask for is played."""
-    wanted = {item.callspec.params["example"].partition(".")[0] for item in request.session.items if _is_ours(item)}
+    items: list[Any] = list(request.session.items)
+    wanted = {item.callspec.params["example"].partition(".")[0] for item in items if _is_ours(item)}
     groups = [chosen for group in GROUPS if (chosen := [module for module in group if module in wanted])]
     both = sides(workdir, target.api_url)
     for side in both:
