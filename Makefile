@@ -15,10 +15,10 @@ export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-# The two environments are installed at the same time; KEEP=1 leaves everything running until Ctrl-C.
+# KEEP=1 leaves everything running until Ctrl-C; STOCK=1 plays with the stock client's SDK and worker.
 demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kill -9 in the middle
-	@$(MAKE) --no-print-directory -j2 $(VENV)/.run $(CLIENT)/.installed
-	@$(BIN)/python -m examples.demo --client-python $(CLIENT)/bin/python $(if $(KEEP),--keep)
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.run $(if $(STOCK),$(CLIENT)/.installed)
+	@$(BIN)/python -m examples.demo $(if $(STOCK),--client-python $(CLIENT)/bin/python) $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the chaos, browser and benchmark runs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser and not balancers"
@@ -54,6 +54,7 @@ lint: $(VENV)/.dev  ## ruff, mypy, and the house rules (file lengths, direction 
 	$(BIN)/python scripts/check_house.py
 	$(BIN)/python scripts/settings_page.py --check
 	$(BIN)/python scripts/cli_page.py --check
+	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python scripts/sync_client.py --check
 	$(BIN)/python scripts/dashboard.py --check
 

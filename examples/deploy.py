@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from prefect.schedules import Interval
+from sempre.schedules import Interval
 
 from examples.pipeline import weather_report
 

@@ -4,9 +4,6 @@ read -> validate -> summarise, once per station and in parallel -> write -> publ
 on purpose, so that a retry can be watched. `pace` only makes it slow enough to watch (and to kill the server under it).
 """
 
-# The client has no types here.
-# mypy: disable-error-code="misc, untyped-decorator"
-
 from __future__ import annotations
 
 import csv
@@ -14,10 +11,6 @@ import json
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
-
-from prefect import flow, get_run_logger, runtime, task, unmapped
-from prefect.artifacts import create_markdown_artifact
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from examples.readings import (
     Day,
@@ -33,6 +26,9 @@ from examples.readings import (
     validate,
     weeks,
 )
+from sempre import flow, get_run_logger, runtime, task, unmapped
+from sempre.artifacts import create_markdown_artifact
+from sempre.task_runners import ThreadPoolTaskRunner
 
 DATA = Path(__file__).parent / "data"
 # Its link is the worst of all: the first attempt of each run fails.

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import FrameType
 
 from examples.demo.errors import DemoError
+from examples.demo.players import ROOT, players
 from examples.demo.processes import Workplace
 from examples.demo.show import Show
-from examples.demo.stage import ROOT, Stage
+from examples.demo.stage import Stage
 from examples.demo.story import DEPLOYMENT, FLOW, Story
 
 
@@ -38,15 +39,13 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument(
-        "--client-python", type=Path, required=True, help="Python of the environment with the client installed"
+        "--client-python", type=Path, help="Python of an environment with the stock client: play with that one instead"
     )
     parser.add_argument("--directory", type=Path, default=ROOT / ".demo", help="emptied first; logs and results")
     parser.add_argument("--keep", action="store_true", help="leave it all running until Ctrl-C")
     options = parser.parse_args()
-    if not os.access(options.client_python, os.X_OK):
-        parser.error(f"{options.client_python} cannot be run; `make demo` installs the client and names it")
-    # Not resolved: an environment's python is a link to one outside of it.
-    options.client_python = options.client_python.absolute()
+    if options.client_python and not os.access(options.client_python, os.X_OK):
+        parser.error(f"{options.client_python} cannot be run; `make demo STOCK=1` installs the client and names it")
     return options
 
 
@@ -55,7 +54,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _play(show: Show, place: Workplace, options: argparse.Namespace) -> None:
-    stage = Stage(show, place, options.client_python)
+    stage = Stage(show, place, players(options.client_python))
     try:
         Story(stage).play()
         _say_goodbye(show, stage, options)
@@ -70,7 +69,7 @@ def _play(show: Show, place: Workplace, options: argparse.Namespace) -> None:
 
 def _say_goodbye(show: Show, stage: Stage, options: argparse.Namespace) -> None:
     """Where everything is and how to go on."""
-    client = options.client_python.with_name("prefect")
+    client = _short(Path(stage.players.command))
     lines = [
         f"[bold green]It played.[/] {show.elapsed:.0f} s. Logs and results: {_short(stage.place.root)}",
         f"API: [bold]{stage.api.url}[/]",
@@ -78,9 +77,9 @@ def _say_goodbye(show: Show, stage: Stage, options: argparse.Namespace) -> None:
     if options.keep:
         lines += [
             "It all keeps running until Ctrl-C. In another terminal:",
-            f"  export PREFECT_API_URL={stage.api.url}",
-            f"  {_short(client)} flow-run ls",
-            f"  {_short(client)} deployment run {FLOW}/{DEPLOYMENT} --param pace=0 --watch",
+            f"  export {stage.players.package.upper()}_API_URL={stage.api.url}",
+            f"  {client} flow-run ls",
+            f"  {client} deployment run {FLOW}/{DEPLOYMENT} --param pace=0 --watch",
         ]
     else:
         home = f"SEMPRE_HOME={_short(stage.place.server_home)}"

@@ -13,10 +13,10 @@ import httpx
 
 from examples.demo.api import Api
 from examples.demo.errors import DemoError
+from examples.demo.players import ROOT, Players
 from examples.demo.processes import LOOPBACK, POLL_SECONDS, Process, Workplace, free_port
 from examples.demo.show import Show
 
-ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
 
@@ -26,14 +26,15 @@ T = TypeVar("T")
 class Stage:
     """Everything runs on one port of the loopback address, with homes under the workplace."""
 
-    def __init__(self, show: Show, place: Workplace, client_python: Path) -> None:
+    def __init__(self, show: Show, place: Workplace, players: Players) -> None:
         self.show = show
         self.place = place
         self.port = free_port()
         self.api = Api(f"http://{LOOPBACK}:{self.port}/api")
         self.server: Process | None = None
         self.worker: Process | None = None
-        self._client_python = client_python
+        self.players = players
+        self._code = players.code(place.root)
 
     def _environment(self, **own: str) -> dict[str, str]:
         """The caller's environment without settings that would lead elsewhere."""
@@ -56,16 +57,17 @@ class Stage:
         return server.pid
 
     def start_client(self, name: str, *arguments: str) -> Process:
-        """Start `python -m ARGUMENTS` in the client's environment, pointed at our server, told not to call home."""
+        """Start `python -m ARGUMENTS` in the players' environment, pointed at our server, told not to call home."""
+        product = self.players.package.upper()
+        own = {"API_URL": self.api.url, "HOME": str(self.place.client_home), "WORKER_QUERY_SECONDS": "1"}
         environment = self._environment(
-            PREFECT_API_URL=self.api.url,
-            PREFECT_HOME=str(self.place.client_home),
+            **{f"{product}_{key}": value for key, value in own.items()},
             PREFECT_SERVER_ANALYTICS_ENABLED="false",
             DO_NOT_TRACK="1",
-            PREFECT_WORKER_QUERY_SECONDS="1",
             PREFECT_CLI_COLORS="false",
         )
-        return Process(self.place, name, [self._client_python, "-m", *arguments], environment)
+        environment["PYTHONPATH"] = str(self._code)
+        return Process(self.place, name, [self.players.python, "-m", *arguments], environment)
 
     def run_client(self, what: str, name: str, *arguments: str) -> None:
         """Run a command of the client to its end. Raises DemoError unless it exits with 0."""

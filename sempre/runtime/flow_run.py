@@ -59,16 +59,20 @@ def _text(attribute: str) -> Callable[[], Any]:
 
 
 def _flow_name() -> str | None:
-    from sempre.sdk.context import FlowRunContext
+    from sempre.sdk.context import FlowRunContext, being_named
 
-    context = FlowRunContext.get()
+    named, context = being_named(), FlowRunContext.get()
+    if named is not None:
+        return named[0]
     return None if context is None else context.flow.name
 
 
 def _parameters() -> dict[str, Any]:
-    from sempre.sdk.context import FlowRunContext
+    from sempre.sdk.context import FlowRunContext, being_named
 
-    context = FlowRunContext.get()
+    named, context = being_named(), FlowRunContext.get()
+    if named is not None:
+        return dict(named[1])
     return {} if context is None else dict(context.parameters)
 
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from sempre.core.states import StateDetails
 from sempre.sdk.engine.requests import Answer, NewFlowRun, NewTrackingRun
 from sempre.sdk.results.record import ResultRecord
 from sempre.sdk.runs import FlowRun
+from sempre.sdk.slot_events import tell_slots
 from sempre.sdk.states import State
 
 __all__ = ["ClientOrchestrator", "flow_run_of", "state_of", "to_jsonable"]
@@ -36,6 +38,7 @@ class ClientOrchestrator:
         self._flows: dict[str, UUID] = {}
         self._unlimited: dict[tuple[str, ...], float] = {}
         self._renewals: dict[UUID, Any] = {}
+        self._held: dict[UUID, tuple[list[Any], list[Any]]] = {}  # the limits and what was told of them, by lease
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of an answer. Raises the client's errors."""
@@ -65,6 +68,9 @@ class ClientOrchestrator:
 
     async def read_flow_run(self, id: UUID) -> FlowRun:
         return flow_run_of(await self.call("GET", f"/flow_runs/{id}"))
+
+    async def name_flow_run(self, id: UUID, name: str) -> None:
+        await self.call("PATCH", f"/flow_runs/{id}", {"name": name})
 
     async def propose(self, flow_run_id: UUID, state: State[Any], transition_id: UUID, force: bool) -> Answer:
         body = {"state": _state_body(state, transition_id), "force": force}
@@ -121,16 +127,17 @@ class ClientOrchestrator:
             return None, 0.0
         lease = UUID(told["lease_id"])
         self._renewals[lease] = backstage.spawn(self._renew(lease))
+        self._held[lease] = (told["limits"], tell_slots("acquired", told["limits"]))
         return lease, 0.0
 
     async def release_slots(self, lease_id: UUID) -> None:
         renewal = self._renewals.pop(lease_id, None)
         if renewal is not None:
             renewal.cancel()
-        try:
+        with suppress(ObjectNotFound):  # it had expired, or an earlier attempt gave it back
             await self.call("POST", "/v2/concurrency_limits/decrement-with-lease", {"lease_id": str(lease_id)})
-        except ObjectNotFound:
-            return  # it had expired, or an earlier attempt gave it back
+        limits, before = self._held.pop(lease_id, ([], []))
+        tell_slots("released", limits, before)
 
     async def _renew(self, lease_id: UUID) -> None:
         while True:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sempre.client import get_client
 from sempre.sdk.context import FlowRunContext, TaskRunContext
 from sempre.sdk.dual import dual
+from sempre.sdk.events import emit_event
 
 __all__ = [
     "Artifact",
@@ -53,6 +54,11 @@ class Artifact:
         }
         made = await get_client().create_artifact({name: value for name, value in body.items() if value is not None})
         self.id = made.id
+        emit_event(
+            "prefect.artifact.created",
+            {"prefect.resource.id": f"prefect.artifact.{made.id}", **_named(self.key)},
+            payload={"key": self.key, "type": self.type, "description": self.description},
+        )
         return made.id
 
     @staticmethod
@@ -101,6 +107,7 @@ async def aupdate_progress_artifact(artifact_id: UUID, progress: float, descript
     if description is not None:
         changes["description"] = description
     await get_client().update_artifact(artifact_id, changes)
+    emit_event("prefect.artifact.updated", {"prefect.resource.id": f"prefect.artifact.{artifact_id}"}, payload=changes)
     return artifact_id
 
 
@@ -110,6 +117,10 @@ create_table_artifact = dual(acreate_table_artifact)
 create_image_artifact = dual(acreate_image_artifact)
 create_progress_artifact = dual(acreate_progress_artifact)
 update_progress_artifact = dual(aupdate_progress_artifact)
+
+
+def _named(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"prefect.resource.name": key}
 
 
 def _percent(progress: float) -> float:

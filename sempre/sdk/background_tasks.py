@@ -17,10 +17,11 @@ from uuid import UUID, uuid4
 from sempre.client import backstage
 from sempre.core.states import StateDetails
 from sempre.sdk.api import ClientOrchestrator, state_of
-from sempre.sdk.context import current_tags
+from sempre.sdk.context import FlowRunContext, current_tags, parents
 from sempre.sdk.engine.calls import perform, prepare
+from sempre.sdk.engine.task_events import task_run_event
+from sempre.sdk.engine.world import current_world
 from sempre.sdk.errors import SempreException
-from sempre.sdk.ids import new_id
 from sempre.sdk.inputs import futures_in, task_inputs
 from sempre.sdk.results.store import ResultStore, default_store
 from sempre.sdk.runs import TaskRun
@@ -107,21 +108,32 @@ def delay(
         {"parameters": parameters, "wait_for": wait_for, "context": None}, _key(parameters_id)
     )
     store.write(kept)
-    details = StateDetails(deferred=True, task_parameters_id=parameters_id)
-    state = Scheduled(state_details=details)
-    body = {
-        "id": str(new_id()),
-        "name": f"{task.name}-{uuid4().hex[:3]}",
-        "task_key": task.task_key,
-        "dynamic_key": f"{task.task_key}-{uuid4().hex}",
-        "task_version": task.version,
-        "tags": sorted({*task.tags, *current_tags()}),
-        "task_inputs": task_inputs(parameters, None, lambda _: None),
-        "empirical_policy": {"retries": task.retries, "retry_delay": task.retry_delay_seconds},
+    flow = FlowRunContext.get()
+    run = TaskRun(
+        name=task.name if flow is None else f"{task.name}-{uuid4().hex[:3]}",
+        task_key=task.task_key,
+        dynamic_key=f"{task.task_key}-{uuid4().hex}",
+        flow_run_id=None if flow is None else flow.flow_run.id,
+        tags=sorted({*task.tags, *current_tags()}),
+        task_inputs={**task_inputs(parameters, None, lambda _: None), **parents()},
+        task_version=task.version,
+        empirical_policy={"retries": task.retries, "retry_delay": task.retry_delay_seconds},
+    )
+    run.enter(Scheduled(state_details=StateDetails(deferred=True, task_parameters_id=parameters_id)))
+    backstage.run(ClientOrchestrator().call("POST", "/task_runs/", _body(run)))
+    current_world().emit(task_run_event(run, None, [] if flow is None else flow.related))
+    return DistributedFuture(run.id)
+
+
+def _body(run: TaskRun) -> dict[str, Any]:
+    names = ("name", "task_key", "dynamic_key", "task_version", "tags", "task_inputs", "empirical_policy")
+    state: Any = run.state
+    return {
+        "id": str(run.id),
+        "flow_run_id": None if run.flow_run_id is None else str(run.flow_run_id),
         "state": {"type": "SCHEDULED", "name": "Scheduled", "state_details": state.state_details.to_json()},
+        **{name: getattr(run, name) for name in names},
     }
-    made = backstage.run(ClientOrchestrator().call("POST", "/task_runs/", body))
-    return DistributedFuture(UUID(made["id"]))
 
 
 def serve(*tasks: Task[Any, Any], limit: int | None = 10) -> None:
@@ -216,7 +228,6 @@ def execute_background_run(task: Task[Any, Any], told: Any) -> State[Any] | None
     call = prepare(task, parameters, None, run)
     call.persist = call.persist or task.persist_result is None  # who asked for it reads it elsewhere
     from sempre.sdk.engine.task_run import begin
-    from sempre.sdk.engine.world import current_world
 
     current_world().emit(begin(call).event)
     return perform(call)

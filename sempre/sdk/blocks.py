@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr
 
 from sempre.client import NotAllowed, ObjectAlreadyExists, ObjectNotFound, get_client
 from sempre.sdk.dual import dual
+from sempre.sdk.events import emit_event
 
 __all__ = ["Block", "Secret"]
 
@@ -65,6 +66,14 @@ class Block(BaseModel):
             raise ValueError(f"There is no block {slug}/{name}.") from None
         block: Self = kind.model_validate(document.data)
         block._block_document_id, block._block_document_name = document.id, name
+        emit_event(
+            f"prefect.block.{slug}.loaded",
+            {
+                "prefect.resource.id": f"prefect.block-document.{document.id}",
+                "prefect.resource.name": name,
+            },
+            related=[{"prefect.resource.id": f"prefect.block-type.{slug}", "prefect.resource.role": "block-type"}],
+        )
         return block
 
     async def asave(self, name: str, overwrite: bool = False) -> UUID:

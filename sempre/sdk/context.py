@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from sempre.sdk.runs import FlowRun, TaskRun
     from sempre.sdk.tasks import Task
 
-__all__ = ["FlowRunContext", "RunContext", "TaskRunContext", "current_tags", "get_run_context", "tags"]
+__all__ = [
+    "FlowRunContext",
+    "RunContext",
+    "TaskRunContext",
+    "being_named",
+    "current_tags",
+    "get_run_context",
+    "naming",
+    "parents",
+    "tags",
+]
 
 
 class RunContext:
@@ -127,6 +137,32 @@ def get_run_context() -> FlowRunContext | TaskRunContext:
     if found is None:
         raise MissingContextError("There is no run here: this can be asked inside of a flow or task only.")
     return found
+
+
+def parents() -> dict[str, list[dict[str, str]]]:
+    """The part of a run's `task_inputs` that says in which task run it was called, if in one of the same flow run."""
+    outer, flow = TaskRunContext.get(), FlowRunContext.get()
+    if outer is None or (flow is not None and outer.task_run.flow_run_id != flow.flow_run.id):
+        return {}
+    return {"__parents__": [{"input_type": "task_run", "id": str(outer.task_run.id)}]}
+
+
+_NAMING: ContextVar[tuple[str, dict[str, Any]] | None] = ContextVar("sempre_naming", default=None)
+
+
+def being_named() -> tuple[str, dict[str, Any]] | None:
+    """Name of the flow and parameters of the run that a function is just making a name for."""
+    return _NAMING.get()
+
+
+@contextmanager
+def naming(flow_name: str, parameters: dict[str, Any]) -> Iterator[None]:
+    """For the function that names a run, which there is not yet: `runtime` answers it with what is known."""
+    token = _NAMING.set((flow_name, parameters))
+    try:
+        yield
+    finally:
+        _NAMING.reset(token)
 
 
 _TAGS: ContextVar[frozenset[str]] = ContextVar("sempre_tags", default=frozenset())

@@ -36,7 +36,7 @@ async def apause_flow_run(
     wait_for_input: Any = None, timeout: float = 3600, poll_interval: float = 10, key: str | None = None
 ) -> Any:
     """As :func:`pause_flow_run`, to be awaited."""
-    context = _flow("pause")
+    context = _flow("paused")
     number, expected, keys = _asked(context, "paused", wait_for_input)
     state = Paused(timeout_seconds=timeout, pause_key=key or number)
     get_run_logger(context).info("The run pauses here until it is resumed")
@@ -78,7 +78,9 @@ async def asuspend_flow_run(
         if answer.status != "ACCEPT":
             raise RuntimeError(f"The run cannot be suspended: {answer.reason}")
         return None
-    context = _flow("suspend")
+    if TaskRunContext.get() is not None:
+        raise RuntimeError("Only flow runs can be suspended, and this is a task run.")
+    context = _flow("suspended")
     number, expected, keys = _asked(context, "suspended", wait_for_input)
     state = Suspended(timeout_seconds=timeout, pause_key=key or number)
     answer = await _propose(context, state, expected, keys)
@@ -135,11 +137,9 @@ _resume = dual(aresume_flow_run)
 
 
 def _flow(what: str) -> FlowRunContext:
-    if TaskRunContext.get() is not None:
-        raise RuntimeError(f"Only flow runs can {what}, and this is a task run.")
     context = FlowRunContext.get()
     if context is None:
-        raise MissingContextError(f"There is no flow run here that could {what}.")
+        raise MissingContextError(f"There is no flow run here that could be {what}.")
     return context
 
 

@@ -16,7 +16,7 @@ from sempre.client import ApiRefused, ObjectNotFound, backstage, get_client
 from sempre.sdk.context import FlowRunContext, TaskRunContext
 from sempre.sdk.engine.timeouts import interrupt_thread
 from sempre.sdk.errors import SempreException
-from sempre.sdk.events import emit_event
+from sempre.sdk.slot_events import tell_slots
 
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",
@@ -116,6 +116,7 @@ async def arate_limit(
     limits = await _patiently(take, wanted, timeout_seconds, None)
     if strict and not limits:
         raise ConcurrencySlotAcquisitionError(f"There is no limit for any of {wanted}.")
+    tell_slots("acquired", _plain(limits))
 
 
 def rate_limit(names: Names, occupy: int = 1, timeout_seconds: float | None = None, strict: bool = False) -> None:
@@ -136,8 +137,8 @@ class _Held:
         self._strict = strict
         self._since = time.monotonic()
         self._renewal: Handle[None] | None = None
-        self._limits = limits
-        self._events = [_tell("acquired", limit, limits, None) for limit in limits]
+        self._limits = _plain(limits)
+        self._events = tell_slots("acquired", self._limits)
 
     def renew(self, lost: Callable[[], None]) -> None:
         self._renewal = backstage.spawn(self._renew(lost))
@@ -146,8 +147,7 @@ class _Held:
         if self._renewal is not None:
             self._renewal.cancel()
         await get_client().release_concurrency_slots_with_lease(self._lease)
-        for limit, before in zip(self._limits, self._events, strict=True):
-            _tell("released", limit, self._limits, before)
+        tell_slots("released", self._limits, self._events)
 
     async def _renew(self, lost: Callable[[], None]) -> None:
         while True:
@@ -208,17 +208,8 @@ def _holder() -> dict[str, str] | None:
     return None if flow is None else {"type": "flow_run", "id": str(flow.flow_run.id)}
 
 
-def _tell(what: str, limit: Any, limits: list[Any], before: dict[str, Any] | None) -> dict[str, Any]:
-    def resource(of: Any) -> dict[str, str]:
-        return {"prefect.resource.id": f"prefect.concurrency-limit.{of.id}", "prefect.resource.name": of.name}
-
-    others = [each for each in limits if each is not limit]
-    return emit_event(
-        f"prefect.concurrency-limit.{what}",
-        {**resource(limit), "limit": str(limit.limit)},
-        related=[{**resource(each), "prefect.resource.role": "concurrency-limit"} for each in others],
-        follows=before,
-    )
+def _plain(limits: list[Any]) -> list[dict[str, Any]]:
+    return [{"id": each.id, "name": each.name, "limit": each.limit} for each in limits]
 
 
 def _listed(names: Names) -> list[str]:

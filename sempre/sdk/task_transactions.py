@@ -56,11 +56,17 @@ def policy_of(task: Task[Any, Any]) -> CachePolicy:
 def _key(task: Task[Any, Any], context: TaskRunContext, policy: CachePolicy) -> str | None:
     flow = FlowRunContext.get()
     try:
-        key = policy.compute_key(context, context.parameters, {} if flow is None else flow.parameters)
+        key = policy.compute_key(context, _inputs(task, context), {} if flow is None else flow.parameters)
     except HashError as error:
         get_run_logger().warning(f"This call is not cached: {error}")
         return None
     return key
+
+
+def _inputs(task: Task[Any, Any], context: TaskRunContext) -> dict[str, Any]:
+    """The arguments, and the object whose method the task is: two objects' methods are not the same call."""
+    instance = getattr(task.fn, "__self__", None)
+    return context.parameters if instance is None else {"self": instance, **context.parameters}
 
 
 def _storage_key(task: Task[Any, Any], context: TaskRunContext) -> str | None:

@@ -171,6 +171,8 @@ class Transaction:
         """The end of the block: commit, hand over to the transaction around it, or undo because of ``error``."""
         if error is not None:
             self.rollback()
+            if self.parent is not None:  # also if the error is caught there: what belongs together is undone together
+                self.parent.rollback()
         elif self.state is TransactionState.ROLLED_BACK:
             return
         elif self.commit_mode is CommitMode.OFF and self.state is not TransactionState.COMMITTED:

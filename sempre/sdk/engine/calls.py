@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sempre.sdk.context import FlowRunContext, TaskRunContext, current_tags
+from sempre.sdk.context import FlowRunContext, TaskRunContext, current_tags, parents
 from sempre.sdk.engine.drivers import adrive, drive, drive_generator
 from sempre.sdk.engine.effects import Steps
 from sempre.sdk.engine.flow_run import FlowCall, FlowEnd, run_flow
@@ -35,7 +35,7 @@ def prepare(
     flow, outer = FlowRunContext.get(), TaskRunContext.get()
     settings = get_current_settings()
     if run is None:
-        run = _new_run(task, parameters, wait_for, flow, outer)
+        run = _new_run(task, parameters, wait_for, flow)
     base = (outer or flow).result_store if outer or flow else default_store()  # type: ignore[union-attr]
     log_prints = task.log_prints
     if log_prints is None:
@@ -168,21 +168,18 @@ def _new_run(
     parameters: dict[str, Any],
     wait_for: Iterable[Any] | None,
     flow: FlowRunContext | None,
-    outer: TaskRunContext | None,
 ) -> TaskRun:
     inputs = task_inputs(parameters, wait_for, flow.lineage.origin if flow is not None else lambda _: None)
-    if outer is not None and (flow is None or outer.task_run.flow_run_id == flow.flow_run.id):
-        inputs["__parents__"] = [{"input_type": "task_run", "id": str(outer.task_run.id)}]
     run = TaskRun(
         name="",
         task_key=task.task_key,
         flow_run_id=None if flow is None else flow.flow_run.id,
         tags=sorted({*task.tags, *current_tags()}),
-        task_inputs=inputs,
+        task_inputs={**inputs, **parents()},
         task_version=task.version,
         empirical_policy=_policy(task),
     )
-    run.name = f"{task.name}-{run.dynamic_key[:3]}"
+    run.name = task.name if flow is None else f"{task.name}-{run.dynamic_key[:3]}"
     return run
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from sempre.sdk.context import naming, parents
 from sempre.sdk.engine.effects import Await, Steps
 from sempre.sdk.engine.requests import (
     CreateFlow,
     CreateFlowRun,
     FindChild,
+    NameFlowRun,
     NewFlowRun,
     NewTrackingRun,
     TrackChild,
@@ -44,8 +46,10 @@ def create_run(call: FlowCall) -> Steps[Created]:
     waited = futures_in(call.parameters, call.wait_for)
     if waited:
         yield Await(waited)
-    parameters, problem = _checked(call)
+    given, parameters, problem = _checked(call)
     if call.run is not None:
+        if problem is None:
+            yield from _rename(call, call.run, parameters)
         return Created(call.run, parameters, problem)
     tracking: UUID | None = None
     if call.parent is not None:
@@ -55,24 +59,27 @@ def create_run(call: FlowCall) -> Steps[Created]:
             found = None if earlier is None else _taken_up(earlier, parameters, problem)
             if found is not None:
                 return found
-    run = yield from _create(call, parameters, tracking)
+    run = yield from _create(call, given, parameters, tracking)
     return Created(run, parameters, problem)
 
 
-def _checked(call: FlowCall) -> tuple[dict[str, Any], State[Any] | None]:
-    """The parameters with values for futures, as the type hints want them; or why the run cannot start."""
+def _checked(call: FlowCall) -> tuple[dict[str, Any], dict[str, Any], State[Any] | None]:
+    """The parameters with values for futures, first as they were given and then as the type hints want them; or why
+    the run cannot start."""
     flow = call.flow
     try:
         parameters = resolve(call.parameters)
         resolve({"wait_for": call.wait_for})
     except UpstreamTaskError as why:
-        return dict(call.parameters), NotReady(message=str(why))
+        given = dict(call.parameters)
+        return given, given, NotReady(message=str(why))
     try:
         if call.run is not None:
             parameters = flow.signature.accept(parameters)
-        return (flow.signature.validate(parameters) if flow.should_validate_parameters else parameters), None
+        checked = flow.signature.validate(parameters) if flow.should_validate_parameters else parameters
+        return parameters, checked, None
     except (ParameterTypeError, ParameterBindError, SignatureMismatchError) as error:
-        return parameters, failed(error, _INVALID)
+        return parameters, parameters, failed(error, _INVALID)
 
 
 def _taken_up(earlier: FlowRun, parameters: dict[str, Any], problem: State[Any] | None) -> Created | None:
@@ -98,14 +105,16 @@ def _track(call: FlowCall, parent: Any) -> Steps[UUID]:
             flow_run_id=parent.flow_run.id,
             task_key=flow.task_key,
             dynamic_key=str(number),
-            task_inputs=task_inputs(call.parameters, call.wait_for, parent.lineage.origin),
+            task_inputs={**task_inputs(call.parameters, call.wait_for, parent.lineage.origin), **parents()},
             version=flow.version,
+            tags=sorted(call.tags),
         )
     )
     return id
 
 
-def _create(call: FlowCall, parameters: dict[str, Any], tracking: UUID | None) -> Steps[FlowRun]:
+def _create(call: FlowCall, given: dict[str, Any], parameters: dict[str, Any], tracking: UUID | None) -> Steps[FlowRun]:
+    """The run as the server keeps it: with the parameters as they were given, so that it can be started again alike."""
     flow = call.flow
     flow_id: UUID = yield CreateFlow(flow.name)
     run: FlowRun = yield CreateFlowRun(
@@ -113,7 +122,7 @@ def _create(call: FlowCall, parameters: dict[str, Any], tracking: UUID | None) -
             flow_id=flow_id,
             key=f"sempre-{uuid4()}",
             state=Pending(),
-            parameters=parameters,
+            parameters=given,
             name=_name(call, parameters),
             version=flow.version,
             tags=sorted(call.tags),
@@ -125,6 +134,14 @@ def _create(call: FlowCall, parameters: dict[str, Any], tracking: UUID | None) -
     return run
 
 
+def _rename(call: FlowCall, run: FlowRun, parameters: dict[str, Any]) -> Steps[None]:
+    """Whoever created the run did not know the name that the flow has for it."""
+    name = _name(call, parameters)
+    if name is not None and name != run.name:
+        yield NameFlowRun(run.id, name)
+        run.name = name
+
+
 def _name(call: FlowCall, parameters: dict[str, Any]) -> str | None:
-    name = call.flow.run_name(parameters, "")
-    return name or None
+    with naming(call.flow.name, parameters):
+        return call.flow.run_name(parameters, "") or None

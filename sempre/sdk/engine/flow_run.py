@@ -53,10 +53,11 @@ class FlowCall:
 
 @dataclass(slots=True)
 class FlowEnd:
-    """How a flow run ended here. ``returned`` is set if its function returned."""
+    """How a flow run ended here. ``returned`` is set if its function returned, ``error`` if it raised."""
 
     state: State[Any]
     returned: Outcome | None = None
+    error: BaseException | None = None
 
     def outcome(self, return_state: bool) -> Any:
         """What the call gives: a state or exception as the run's state says, any other value as it was returned."""
@@ -64,6 +65,8 @@ class FlowEnd:
             return self.state
         if self.returned is not None and not isinstance(self.returned.value, State):
             return self.returned.value
+        if self.error is not None and self.state.is_failed():  # also if somebody else had failed the run before
+            raise self.error
         return self.state.result()
 
 
@@ -110,7 +113,7 @@ def _attempts(call: FlowCall, run: FlowRun, parameters: dict[str, Any], watch: W
         final = yield from propose(run, state)
         if not final.is_scheduled():
             yield from _end(call, run, final)
-            return FlowEnd(final, outcome if outcome.error is None else None)
+            return FlowEnd(final, outcome if outcome.error is None else None, outcome.error)
         yield Say(call.logger, logging.INFO, f"The run ended in {state}, and runs again: {final}")
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "CreateFlowRun",
     "FindChild",
     "HoldSlots",
+    "NameFlowRun",
     "NewFlowRun",
     "NewTrackingRun",
     "Orchestrator",
@@ -76,6 +77,8 @@ class Orchestrator(Protocol):
 
     async def read_flow_run(self, id: UUID) -> FlowRun: ...
 
+    async def name_flow_run(self, id: UUID, name: str) -> None: ...
+
     async def propose(self, flow_run_id: UUID, state: State[Any], transition_id: UUID, force: bool) -> Answer: ...
 
     async def create_tracking_run(self, new: NewTrackingRun) -> UUID: ...
@@ -116,6 +119,17 @@ class ReadFlowRun(Request):
 
     async def of(self, api: Orchestrator) -> FlowRun:
         return await api.read_flow_run(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class NameFlowRun(Request):
+    """-> None"""
+
+    id: UUID
+    name: str
+
+    async def of(self, api: Orchestrator) -> None:
+        await api.name_flow_run(self.id, self.name)
 
 
 @dataclass(frozen=True, slots=True)

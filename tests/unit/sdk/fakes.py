@@ -68,6 +68,9 @@ class FakeOrchestrator:
     async def read_flow_run(self, id: UUID) -> FlowRun:
         return replace(self.runs[id])
 
+    async def name_flow_run(self, id: UUID, name: str) -> None:
+        self.runs[id].name = name
+
     async def propose(self, flow_run_id: UUID, state: State[Any], transition_id: UUID, force: bool) -> Answer:
         if transition_id in self.seen:
             return self.seen[transition_id]

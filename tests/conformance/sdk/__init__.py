@@ -1,0 +1,1 @@
+"""Example flows, run with the stock SDK and with ours, compared."""

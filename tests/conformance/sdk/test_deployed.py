@@ -1,0 +1,125 @@
+"""Runs of deployments in processes of their own, with the stock SDK and with ours: suspended, cancelled, terminated."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conformance.sdk.recorded import Recorded, anonymous
+from tests.conformance.sdk.sides import Side, sides
+from tests.support.processes import ManagedProcess
+from tests.support.runs import Runs
+from tests.support.servers import Target
+from tests.support.wait import eventually
+
+_EXECUTE = {"stock": ("-m", "prefect", "flow-run", "execute"), "ours": ("-m", "sempre.sdk.execute")}
+
+
+class Deployed:
+    """One side's deployments, and what their runs noted."""
+
+    def __init__(self, side: Side, runs: Runs) -> None:
+        self.side = side
+        self.runs = runs
+        self.processes: list[ManagedProcess] = []
+
+    def create(self, flow: str, **parameters: Any) -> str:
+        """A new run of the flow; returns its id."""
+        flow_id = self.runs.post("/flows/", {"name": flow})["id"]
+        body = {
+            "name": f"{self.side.name}-here",
+            "flow_id": flow_id,
+            "entrypoint": f"deployed.py:{flow}",
+            "path": str(self.side.folder),
+            "enforce_parameter_schema": False,
+        }
+        deployment = self.runs.post("/deployments/", body)
+        return str(self.runs.post(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})["id"])
+
+    def execute(self, run_id: str) -> ManagedProcess:
+        process = self.side.start(f"execute-{len(self.processes)}", *_EXECUTE[self.side.name], run_id)
+        self.processes.append(process)
+        return process
+
+    def noted(self) -> list[str]:
+        path = Path(self.side.environment["EXAMPLES_NOTED"])
+        return path.read_text().splitlines() if path.exists() else []
+
+
+class Course:
+    """What happens to the runs of one side."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self.deployed = deployed
+        self.ids = {
+            "suspended": deployed.create("suspending", number=7),
+            "cancelled": deployed.create("waiting"),
+            "terminated": deployed.create("waiting"),
+        }
+
+    def begin(self) -> None:
+        self.processes = {name: self.deployed.execute(id) for name, id in self.ids.items()}
+
+    def interrupt(self) -> None:
+        runs = self.deployed.runs
+        eventually(lambda: self.deployed.noted().count("waiting") == 2, "both runs wait", 90)
+        runs.post(f"/flow_runs/{self.ids['cancelled']}/set_state", {"state": {"type": "CANCELLING"}})
+        self.processes["terminated"].signal(signal.SIGTERM)
+
+    def resume(self) -> None:
+        assert self.processes["suspended"].wait(90) == 0
+        self.deployed.runs.wait_state(self.ids["suspended"], "Suspended")
+        self.deployed.runs.post(f"/flow_runs/{self.ids['suspended']}/resume", {"run_input": {"value": 5}})
+        self.processes["resumed"] = self.deployed.execute(self.ids["suspended"])
+
+    def end(self) -> None:
+        for process in self.processes.values():
+            process.wait(90)
+
+
+@pytest.fixture(scope="module")
+def courses(target: Target, runs: Runs, workdir: Path) -> dict[str, Course]:
+    made = {side.name: Course(Deployed(side, runs)) for side in sides(workdir, target.api_url)}
+    try:
+        for step in (Course.begin, Course.interrupt, Course.resume, Course.end):
+            for course in made.values():
+                step(course)
+    finally:
+        for course in made.values():
+            for process in course.deployed.processes:
+                process.terminate(5)
+    return made
+
+
+@pytest.mark.parametrize("name", ["suspended", "cancelled", "terminated"])
+def test_same(courses: dict[str, Course], api: httpx.Client, runs: Runs, name: str) -> None:
+    recorded = Recorded(api)
+
+    def both() -> list[Any]:
+        told = [anonymous(recorded.flow_run(runs.flow_run(course.ids[name])), side) for side, course in courses.items()]
+        # Who executes a run directly does not claim it first, as the runner behind the stock command does.
+        for run in told:
+            run["states"] = [state for state in run["states"] if state != "PENDING Pending"]
+            run["events"] = [event for event in run["events"] if event != "prefect.flow-run.Pending"]
+            del run["other_events"]
+        return told
+
+    eventually(lambda: (pair := both())[0] == pair[1], f"{name} runs are the same", 10, 0.5, both)
+
+
+def test_what_ran(courses: dict[str, Course]) -> None:
+    stock, ours = (sorted(course.deployed.noted()) for course in courses.values())
+    assert [line.replace("stock-", "ours-") for line in stock] == ours
+    assert "prepare 7" in ours
+    assert ours.count("prepare 7") == 1, "what was kept is not done again"
+
+
+def test_exit_codes(courses: dict[str, Course]) -> None:
+    ours = courses["ours"].processes
+    assert {name: process.popen.returncode for name, process in ours.items()} == {
+        "suspended": 0, "resumed": 0, "cancelled": 0, "terminated": 143,
+    }  # fmt: skip

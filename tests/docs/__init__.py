@@ -1,0 +1,1 @@
+"""Every Python example of the documentation is run."""
