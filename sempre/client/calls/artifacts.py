@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sempre.client.bodies import Given, body_of, filters, path_part, plain
+from sempre.client.bodies import Given, body_of, filters, parsed, path_part, plain
 from sempre.client.calls.base import Calls
 from sempre.client.errors import ObjectNotFound
 from sempre.schemas.artifacts import Artifact, ArtifactCollection
@@ -15,7 +15,7 @@ __all__ = ["ArtifactCalls"]
 class ArtifactCalls(Calls):
     async def create_artifact(self, artifact: Given) -> Artifact:
         """Create an artifact from an `ArtifactCreate`; with a key it becomes the newest of that key."""
-        return await self._one(Artifact, "POST", "/artifacts/", plain(artifact))
+        return parsed(Artifact, await self._created("/artifacts/", plain(artifact)))
 
     async def update_artifact(self, artifact_id: UUID | str, artifact: Given) -> None:
         """Change what is given."""

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 from uuid import UUID
 
-from sempre.client.bodies import Given, body_of, filters, path_part, plain
+from sempre.client.bodies import Given, body_of, filters, parsed, path_part, plain
 from sempre.client.calls.base import Calls
 from sempre.client.errors import ObjectNotFound
 from sempre.schemas.automations import Automation
@@ -17,7 +17,7 @@ __all__ = ["AutomationCalls"]
 class AutomationCalls(Calls):
     async def create_automation(self, automation: Given) -> UUID:
         """Create an automation from an `AutomationCreate`. Returns its id."""
-        return (await self._one(Automation, "POST", "/automations/", plain(automation))).id
+        return parsed(Automation, await self._created("/automations/", plain(automation))).id
 
     async def update_automation(self, automation_id: UUID | str, automation: Given) -> None:
         """Replace an automation by an `AutomationUpdate`."""

@@ -14,7 +14,7 @@ __all__ = ["LogCalls"]
 class LogCalls(Calls):
     async def create_logs(self, logs: Iterable[Given]) -> None:
         """Store lines now. Runs' own lines go by `sempre.client.shipping`, which outlasts an outage."""
-        await self._request("POST", "/logs/", [plain(each) for each in logs])
+        await self._created("/logs/", [plain(each) for each in logs])
 
     async def read_logs(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sempre.client.bodies import Given, body_of, filters, path_part, plain
+from sempre.client.bodies import Given, body_of, filters, parsed, path_part, plain
 from sempre.client.errors import ObjectNotFound
 from sempre.client.sync_calls.base import SyncCalls
 from sempre.schemas.artifacts import Artifact, ArtifactCollection
@@ -16,7 +16,7 @@ __all__ = ["SyncArtifactCalls"]
 class SyncArtifactCalls(SyncCalls):
     def create_artifact(self, artifact: Given) -> Artifact:
         """Create an artifact from an `ArtifactCreate`; with a key it becomes the newest of that key."""
-        return self._one(Artifact, "POST", "/artifacts/", plain(artifact))
+        return parsed(Artifact, self._created("/artifacts/", plain(artifact)))
 
     def update_artifact(self, artifact_id: UUID | str, artifact: Given) -> None:
         """Change what is given."""

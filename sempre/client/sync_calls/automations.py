@@ -7,7 +7,7 @@ import contextlib
 from typing import Any
 from uuid import UUID
 
-from sempre.client.bodies import Given, body_of, filters, path_part, plain
+from sempre.client.bodies import Given, body_of, filters, parsed, path_part, plain
 from sempre.client.errors import ObjectNotFound
 from sempre.client.sync_calls.base import SyncCalls
 from sempre.schemas.automations import Automation
@@ -18,7 +18,7 @@ __all__ = ["SyncAutomationCalls"]
 class SyncAutomationCalls(SyncCalls):
     def create_automation(self, automation: Given) -> UUID:
         """Create an automation from an `AutomationCreate`. Returns its id."""
-        return (self._one(Automation, "POST", "/automations/", plain(automation))).id
+        return parsed(Automation, self._created("/automations/", plain(automation))).id
 
     def update_automation(self, automation_id: UUID | str, automation: Given) -> None:
         """Replace an automation by an `AutomationUpdate`."""
