@@ -31,6 +31,7 @@ _GROUPS = {
     ),
     "automation": ("sempre.cli.automation:app", "Create and steer automations."),
     "event": ("sempre.cli.event:app", "Watch events as they happen, emit some."),
+    "shell": ("sempre.cli.shell:app", "Run shell commands as flow runs."),
     "api": ("sempre.cli.api:app", "Call the API directly."),
     "transfer": ("sempre.cli.transfer.command:app", "Copy what was set up on one server to another."),
     "dashboard": ("sempre.cli.dashboard:app", "Open the web UI."),
@@ -42,7 +43,7 @@ _GROUPS = {
 
 # Other names that people know or guess. Every group is also there under its plural.
 _ALIASES = {"gcl": "global-concurrency-limit", "events": "event"} | {
-    f"{name}s": name for name in _GROUPS if name not in ("api", "config", "server", "version", "transfer", "dashboard")
+    f"{name}s": name for name in _GROUPS if name not in ("api", "config", "server", "shell", "version", "transfer", "dashboard")
 }
 
 

@@ -143,7 +143,8 @@ class Shipper:
     async def _deliver_logs(self, batch: list[bytes]) -> None:
         if self._log_ids:
             try:
-                return await self._post("POST", "/logs/", _array(batch))
+                await self._post("POST", "/logs/", _array(batch))
+                return
             except _IdsUnknown:
                 self._log_ids = False
         await self._post("POST", "/logs/", _array([_without_id(line) for line in batch]))

@@ -15,6 +15,7 @@ from sempre.sdk.tasks import is_coroutine_function, is_generator_function
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from sempre.sdk.filesystems import FileSystem
     from sempre.sdk.function_options import FlowOptions
     from sempre.sdk.parameters import Signature
     from sempre.sdk.results.serializers import Serializer
@@ -51,7 +52,7 @@ class Flow(Generic[P, R]):
         timeout_seconds: float | None = None,
         validate_parameters: bool = True,
         persist_result: bool | None = None,
-        result_storage: Storage | str | None = None,
+        result_storage: Storage | FileSystem | str | None = None,
         result_serializer: Serializer | str | None = None,
         result_storage_key: str | None = None,
         log_prints: bool | None = None,
@@ -271,7 +272,7 @@ def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
     """
     if fn is None:
         return functools.partial(_decorate, options)
-    return Flow(fn)
+    return Flow(fn, **options)
 
 
 def _decorate(options: dict[str, Any], fn: Callable[P, R]) -> Flow[P, R]:

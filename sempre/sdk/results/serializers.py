@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 from typing import Any
 
@@ -19,7 +20,7 @@ __all__ = [
 
 
 class Serializer:
-    """Writes values as bytes and reads them back. ``type`` is its name in settings and metadata."""
+    """Writes values as text, encoded in UTF-8, and reads them back. ``type`` is its name in settings and metadata."""
 
     type = "serializer"
 
@@ -66,13 +67,12 @@ class PickleSerializer(Serializer):
     def _dumps(self, value: Any) -> bytes:
         import cloudpickle
 
-        written: bytes = cloudpickle.dumps(value)
-        return written
+        return base64.encodebytes(cloudpickle.dumps(value))
 
     def _loads(self, data: bytes) -> Any:
         import cloudpickle
 
-        return cloudpickle.loads(data)
+        return cloudpickle.loads(base64.decodebytes(data))
 
 
 class JSONSerializer(Serializer):
@@ -95,7 +95,7 @@ class JSONSerializer(Serializer):
 
 
 class CompressedSerializer(Serializer):
-    """Another serializer's bytes, compressed by a module with ``compress`` and ``decompress``: lzma, bz2, zlib."""
+    """Another serializer's text, compressed by a module with ``compress`` and ``decompress``: lzma, bz2, zlib."""
 
     def __init__(self, serializer: Serializer | str, compressionlib: str = "lzma") -> None:
         self.serializer = serializer_of(serializer)
@@ -107,11 +107,10 @@ class CompressedSerializer(Serializer):
         return {"type": self.type, "compressionlib": self.compressionlib}
 
     def _dumps(self, value: Any) -> bytes:
-        written: bytes = self._library.compress(self.serializer.dumps(value))
-        return written
+        return base64.encodebytes(self._library.compress(self.serializer.dumps(value)))
 
     def _loads(self, data: bytes) -> Any:
-        return self.serializer.loads(self._library.decompress(data))
+        return self.serializer.loads(self._library.decompress(base64.decodebytes(data)))
 
 
 class CompressedPickleSerializer(CompressedSerializer):

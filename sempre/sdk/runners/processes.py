@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import multiprocessing
+import os
+import signal
 import threading
 from concurrent.futures import Future as Handle
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +17,7 @@ import cloudpickle
 
 from sempre.sdk.context import FlowRunContext
 from sempre.sdk.engine.world import World, current_world, set_world
+from sempre.sdk.errors import TerminationSignal
 from sempre.sdk.futures import Future
 from sempre.sdk.inputs import resolve
 from sempre.sdk.returned import crashed
@@ -41,8 +45,10 @@ class ProcessPoolTaskRunner(TaskRunner):
             raise ValueError(f"max_workers must be at least 1, not {max_workers}")
         self._max_workers = max_workers
         self._pool: ProcessPoolExecutor | None = None
+        self._closing: ProcessPoolExecutor | None = None
         self._told: Any = None
         self._teller: threading.Thread | None = None
+        self._children: set[int] = set()
 
     def duplicate(self) -> Self:
         return type(self)(self._max_workers)
@@ -54,18 +60,34 @@ class ProcessPoolTaskRunner(TaskRunner):
             self._max_workers, mp_context=spawn, initializer=_begin, initargs=(self._told,)
         )
         self._teller = threading.Thread(
-            target=contextvars.copy_context().run, args=(_pass_on, self._told), name="sempre-teller", daemon=True
+            target=contextvars.copy_context().run, args=(self._pass_on,), name="sempre-teller", daemon=True
         )
         self._teller.start()
 
     def closed(self, failed: bool) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=failed)
-        if self._teller is not None:
+        if self._pool is not None:
+            self._closing, self._pool = self._pool, None
+        if self._closing is not None:
+            self._closing.shutdown(wait=True, cancel_futures=failed)
+        teller, self._teller = self._teller, None
+        if teller is not None:
             self._told.put(None)
-            self._teller.join()
+            teller.join()
             self._told.close()
+
+    def interrupt(self) -> None:
+        for pid in tuple(self._children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def _pass_on(self) -> None:
+        world = current_world()
+        while (item := self._told.get()) is not None:
+            kind, content = item
+            if kind == "begun":
+                self._children.add(content)
+            else:
+                (world.emit if kind == "event" else world.log)(content)
 
     def start(self, call: TaskCall, future: Future[Any], context: contextvars.Context) -> None:
         if self._pool is None:
@@ -96,6 +118,7 @@ def _portable(call: TaskCall) -> dict[str, Any]:
         "persist": call.persist,
         "log_prints": call.log_prints,
         "related": call.related,
+        "used_assets": call.used_assets,
         "flow": None if flow is None else (flow.flow.name, replace(flow.flow_run, state=None), flow.parameters),
         "persist_in_flow": None if flow is None else flow.persist_result,
     }
@@ -111,13 +134,6 @@ def _settle(handle: Handle[bytes], call: TaskCall, future: Future[Any]) -> None:
     state = crashed(error)
     current_world().emit(call.enter(state).event)
     future.resolve(state)
-
-
-def _pass_on(told: Any) -> None:
-    world = current_world()
-    while (item := told.get()) is not None:
-        kind, content = item
-        (world.emit if kind == "event" else world.log)(content)
 
 
 # In the other process
@@ -153,8 +169,19 @@ class _ChildWorld:
         return self._own
 
 
+_executing = False
+
+
 def _begin(told: Any) -> None:
     set_world(_ChildWorld(told))
+    signal.signal(signal.SIGTERM, _terminate)
+    told.put(("begun", os.getpid()))
+
+
+def _terminate(number: int, _: object) -> None:
+    """SIGTERM interrupts a task. A process that has none to execute is ended by the pool."""
+    if _executing:
+        raise TerminationSignal(number)
 
 
 def _execute(packed: bytes) -> bytes:
@@ -162,6 +189,7 @@ def _execute(packed: bytes) -> bytes:
     from sempre.sdk.engine.task_run import TaskCall
     from sempre.sdk.loggers import capture_prints, task_logger
 
+    global _executing
     given = cloudpickle.loads(packed)
     if given["log_prints"]:
         capture_prints()
@@ -177,12 +205,16 @@ def _execute(packed: bytes) -> bytes:
         logger=task_logger(given["run"], given["task"].name, flow),
         related=given["related"],
         flow=flow,
+        used_assets=given["used_assets"],
     )
-    if flow is None:
-        state = perform(call)
-    else:
-        with flow:
+    _executing = True
+    try:
+        with flow or contextlib.nullcontext():
             state = perform(call)
+    except TerminationSignal as error:
+        state = call.run.state if call.run.state is not None and call.run.state.is_final() else crashed(error)
+    finally:
+        _executing = False
     packed_state: bytes = cloudpickle.dumps((call.run, _picklable(state)))
     return packed_state
 

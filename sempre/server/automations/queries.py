@@ -35,9 +35,7 @@ FIELDS = (
 _COLUMNS = ", ".join((*FIELDS, "id", "created", "updated"))
 
 
-async def create(
-    db: Executor, workspace_id: UUID, values: dict[str, Any], *, id: UUID | None = None
-) -> Record | None:
+async def create(db: Executor, workspace_id: UUID, values: dict[str, Any], *, id: UUID | None = None) -> Record | None:
     """Insert an automation; ``values`` has all of ``FIELDS``. ``None`` if its id is taken.
 
     Whoever is to evaluate automations may not have started once yet: its place in the log is where the first of them

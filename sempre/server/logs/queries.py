@@ -50,8 +50,8 @@ _PAGE_SIZE = 1000
 async def write_logs(db: Executor, workspace_id: UUID, lines: Sequence[LogCreate]) -> None:
     """Append ``lines`` in one statement, in their order; NUL characters, which Postgres cannot hold, are left out.
 
-    The key of the table is a partition's day and an id. A line that brings its id is filed under its own time, so that it
-    collides with itself when it is sent again; one of a clock that is far off is filed under the time it came.
+    The table's key is the time under which a line is filed and an id. A line that brings its id is filed under its own
+    time, so that it collides with itself when it is sent again; one of a clock that is far off under the time it came.
     """
     if not lines:
         return

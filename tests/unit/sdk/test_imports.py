@@ -12,6 +12,7 @@ import pytest
 HEAVY = {"pydantic", "httpx", "websockets", "rich", "typer", "jinja2", "asyncio", "logging", "inspect", "dataclasses"}
 PUBLIC = [
     "artifacts",
+    "assets",
     "blocks.core",
     "blocks.system",
     "cache_policies",
@@ -21,6 +22,8 @@ PUBLIC = [
     "deployments",
     "events",
     "exceptions",
+    "filesystems",
+    "flow_runs",
     "flows",
     "futures",
     "input",
