@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 from sempre.sdk.errors import SerializationError
@@ -131,12 +132,22 @@ def serializer_of(wanted: Serializer | str | dict[str, Any]) -> Serializer:
     name = str(described.get("type", "pickle"))
     if name.startswith("compressed/"):
         return CompressedSerializer(name.removeprefix("compressed/"), described.get("compressionlib", "lzma"))
-    if name not in _PLAIN:
-        raise ValueError(f"there is no serializer {name!r}; there are pickle, json and compressed/ with one of them")
-    return _PLAIN[name]()
+    for kind in _below(Serializer):
+        if kind.type == name:
+            return kind()
+    raise ValueError(
+        f"there is no serializer {name!r}; there are pickle, json, compressed/ with one of them, and subclasses of "
+        "Serializer that were imported, by their `type`"
+    )
 
 
-_PLAIN: dict[str, type[Serializer]] = {"pickle": PickleSerializer, "json": JSONSerializer}
+def _below(kind: type[Serializer]) -> Iterator[type[Serializer]]:
+    for each in kind.__subclasses__():
+        if not issubclass(each, CompressedSerializer):
+            yield each
+            yield from _below(each)
+
+
 _TAG = "__sempre__"
 
 

@@ -76,7 +76,7 @@ class ResultStore:
         metadata = record.metadata
         if metadata is None:
             raise ConfigurationError("This result has no place: make its record with ResultStore.record().")
-        written = serializer_of(metadata.serializer).dumps(record.result)
+        written = self._serializer_of(metadata).dumps(record.result)
         try:
             text = written.decode()
         except UnicodeDecodeError:
@@ -100,7 +100,11 @@ class ResultStore:
             raise SerializationError(f"What is kept under {key!r} is no result, or cut off: {error}") from None
         if metadata.is_expired():
             return None
-        return ResultRecord(serializer_of(metadata.serializer).loads(str(text).encode()), metadata)
+        return ResultRecord(self._serializer_of(metadata).loads(str(text).encode()), metadata)
+
+    def _serializer_of(self, metadata: ResultMetadata) -> Serializer:
+        mine = self.serializer
+        return mine if mine.type == metadata.serializer.get("type") else serializer_of(metadata.serializer)
 
     def exists(self, key: str) -> bool:
         return self.storage.exists(key)
