@@ -43,7 +43,9 @@ _GROUPS = {
 
 # Other names that people know or guess. Every group is also there under its plural.
 _ALIASES = {"gcl": "global-concurrency-limit", "events": "event"} | {
-    f"{name}s": name for name in _GROUPS if name not in ("api", "config", "server", "shell", "version", "transfer", "dashboard")
+    f"{name}s": name
+    for name in _GROUPS
+    if name not in ("api", "config", "server", "shell", "version", "transfer", "dashboard")
 }
 
 

@@ -23,7 +23,7 @@ def register_all(api_url: str, source: str | Path) -> list[Json]:
     kinds = [
         kind
         for kind in vars(module).values()
-        if isinstance(kind, type) and issubclass(kind, Block) and kind is not Block and kind.__module__ == module.__name__
+        if isinstance(kind, type) and issubclass(kind, Block) and _is_in(kind.__module__, module.__name__)
     ]
     if not kinds:
         raise CliError(f"{source} defines no blocks: classes below sempre.blocks.core.Block.")
@@ -33,6 +33,11 @@ def register_all(api_url: str, source: str | Path) -> list[Json]:
             type_id, _ = kind.register_type_and_schema()
             made.append({"id": str(type_id), "slug": kind.get_block_type_slug(), "name": kind.get_block_type_name()})
     return made
+
+
+def _is_in(home: str, module: str) -> bool:
+    """A package also has what its modules define, and what was imported from elsewhere is not its own."""
+    return home == module or home.startswith(f"{module}.")
 
 
 def _loaded(source: str | Path) -> ModuleType:

@@ -11,6 +11,11 @@ from sempre.cli.connection import open_api
 app = typer.Typer(no_args_is_help=True, help="Run shell commands as flow runs.")
 
 
+@app.callback()
+def shell() -> None:
+    """Run shell commands as flow runs."""
+
+
 @app.command()
 def watch(
     command: Annotated[str, typer.Argument(metavar="COMMAND", help="What the shell is given, in quotes.")],
@@ -26,7 +31,7 @@ def watch(
 ) -> None:
     """Run a command now, as a flow run that can be looked at and cancelled.
 
-    Example: `sempre shell watch 'pg_dump shop > shop.sql' --tag backup`. Exit codes: 0 it ended with 0, 1 anything else.
+    Example: `sempre shell watch 'pg_dump shop > shop.sql' --tag backup`. Exit codes: 0 it ended with 0, else 1.
     """
     api = open_api()
     # The SDK takes its address from the settings; a server that was found running is none of theirs.

@@ -318,8 +318,8 @@ def provision_infrastructure(name: _Name) -> None:
     found = find(open_api(), WORK_POOL, name)
     raise CliError(
         f"Work pool {name!r} is of type {found['type']!r}: its runs are started by workers, and neither they nor this "
-        "server create clusters, registries or roles in a cloud account. Create what it needs with your own tools, then "
-        f"start a worker there: `sempre worker start --pool {name}`."
+        "server create clusters, registries or roles in a cloud account. Create what it needs with your own tools, "
+        f"then start a worker there: `sempre worker start --pool {name}`."
     )
 
 
@@ -339,8 +339,8 @@ def storage_configure(
         raise CliError(f"Unknown kind of storage {kind!r}; there are: {', '.join(_STORAGES)}.")
     find(open_api(), WORK_POOL, name)
     raise CliError(
-        f"Work pool {name!r} cannot keep code itself: that is for flows submitted without a deployment, which workers of "
-        "this server do not unpack. Name the place of the code in the deployment (pull steps, or "
+        f"Work pool {name!r} cannot keep code itself: that is for flows submitted without a deployment, which workers "
+        "of this server do not unpack. Name the place of the code in the deployment (pull steps, or "
         "`flow.from_source(...)`), and that of results with `result_storage`."
     )
 

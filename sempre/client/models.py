@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from sempre.schemas.states import State as State
     from sempre.schemas.task_runs import TaskRun as TaskRun
     from sempre.schemas.variables import Variable as Variable
+    from sempre.schemas.work_pools import WorkerFlowRunResponse as WorkerFlowRunResponse
+    from sempre.schemas.work_pools import WorkerResponse as WorkerResponse
     from sempre.schemas.work_pools import WorkPoolConcurrencyStatus as WorkPoolConcurrencyStatus
     from sempre.schemas.work_pools import WorkPoolResponse as WorkPoolResponse
     from sempre.schemas.work_pools import WorkQueueConcurrencyStatus as WorkQueueConcurrencyStatus
     from sempre.schemas.work_pools import WorkQueueResponse as WorkQueueResponse
     from sempre.schemas.work_pools import WorkQueueStatusDetail as WorkQueueStatusDetail
-    from sempre.schemas.work_pools import WorkerFlowRunResponse as WorkerFlowRunResponse
-    from sempre.schemas.work_pools import WorkerResponse as WorkerResponse
 
 _HOMES = {
     "Artifact": "sempre.schemas.artifacts",

@@ -37,8 +37,13 @@ class FileSystem(Block):
         await asyncio.to_thread(self.storage().write, path, content)
         return path
 
-    read_path = dual(aread_path)
-    write_path = dual(awrite_path)
+    def read_path(self, path: str) -> bytes:
+        """See :meth:`aread_path`."""
+        return dual(self.aread_path)(path)
+
+    def write_path(self, path: str, content: bytes) -> str:
+        """See :meth:`awrite_path`."""
+        return dual(self.awrite_path)(path, content)
 
     @classmethod
     def known(cls) -> dict[str, type[FileSystem]]:

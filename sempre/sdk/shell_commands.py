@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 
@@ -23,7 +26,13 @@ def run_shell_command(command: str, log_output: bool = True, stream_stdout: bool
     logger = get_run_logger()
     last: list[str] = []
     process = subprocess.Popen(  # noqa: S602  # that is what it is for
-        command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        shell=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:
@@ -37,7 +46,8 @@ def run_shell_command(command: str, log_output: bool = True, stream_stdout: bool
                 logger.info("%s", text)
         code = process.wait()
     except BaseException:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # the shell, and what it has started
         process.wait()
         raise
     finally:

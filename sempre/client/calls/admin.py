@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sempre.client.calls.base import Calls
 from sempre.client import models
+from sempre.client.calls.base import Calls
 from sempre.client.errors import ClientError, ObjectNotFound
 
 __all__ = ["AdminCalls"]

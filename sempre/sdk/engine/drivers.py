@@ -95,7 +95,7 @@ async def adrive_generator(steps: Steps[Any], world: World) -> AsyncGenerator[An
                     while (item := await _inside(_next(items), context)) is not _END:
                         yield item
                 except GeneratorExit:  # nobody wants the next item
-                    await _inside(items.aclose(), context)
+                    await _inside(_close(items), context)
                     answer = Outcome()
                 except BaseException as problem:
                     answer = Outcome(error=problem)
@@ -115,6 +115,10 @@ async def _next(items: AsyncGenerator[Any, None]) -> Any:
         return await anext(items)
     except StopAsyncIteration:
         return _END
+
+
+async def _close(items: AsyncGenerator[Any, None]) -> None:
+    await items.aclose()
 
 
 async def _inside(work: Coroutine[Any, Any, T], context: Context) -> T:

@@ -46,15 +46,15 @@ class Interruptions:
         me = threading.get_ident()
         with self._lock:
             self._raise_if_over()
-            inner = me not in self._calls
-            if inner:
+            outermost = me not in self._calls
+            if outermost:
                 self._calls[me] = lambda: interrupt_thread(me, TerminationSignal)
         try:
             yield
         finally:
             # Interrupted right here, the entry stays, and nobody ever looks at it again.
             with self._lock:
-                if inner:
+                if outermost:
                     self._calls.pop(me, None)
 
     @contextmanager
@@ -69,7 +69,7 @@ class Interruptions:
 
         with self._lock:
             self._raise_if_over()
-            self._calls[key] = lambda: loop.call_soon_threadsafe(cancel)
+            self._calls[key] = lambda: _soon(loop, cancel)
         try:
             yield
         finally:
@@ -84,6 +84,10 @@ class Interruptions:
     def _raise_if_over(self) -> None:
         if self._over.is_set():
             raise TerminationSignal
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(call)
 
 
 # Of the task runner in one of whose threads this is; None anywhere else, where a signal reaches.

@@ -24,8 +24,8 @@ __all__ = ["ResultStore", "default_storage", "default_store", "get_result_store"
 class ResultStore:
     """Writes and finds results by key.
 
-    A result is one JSON document, the protocol's own: `metadata`, and `result` as the serializer's text. So it is there
-    whole or not at all, and clients of either kind read those of the other.
+    A result is one JSON document, the protocol's own: `metadata`, and `result` as the serializer's text. So it is
+    there whole or not at all, and clients of either kind read those of the other.
     """
 
     def __init__(
@@ -69,7 +69,12 @@ class ResultStore:
 
     def _address(self, key: str) -> str:
         """Others than us may look for a file, and know its whole path only."""
-        return str(self.storage.path(key)) if isinstance(self.storage, LocalStorage) else key
+        if not isinstance(self.storage, LocalStorage):
+            return key
+        try:
+            return str(self.storage.path(key))
+        except ValueError:
+            return key  # writing it will say what is wrong with it
 
     def write(self, record: ResultRecord) -> None:
         """Raises SerializationError, or what the storage raises."""
@@ -81,8 +86,8 @@ class ResultStore:
             text = written.decode()
         except UnicodeDecodeError:
             raise SerializationError(
-                f"The serializer {metadata.serializer.get('type')!r} gave bytes that are no text: results are kept in a "
-                "JSON document. Have it encode them, with base64 for instance."
+                f"The serializer {metadata.serializer.get('type')!r} gave bytes that are no text: results are kept in "
+                "a JSON document. Have it encode them, with base64 for instance."
             ) from None
         document = {"metadata": metadata.to_json(), "result": text}
         self.storage.write(metadata.storage_key, json.dumps(document, separators=(",", ":")).encode())

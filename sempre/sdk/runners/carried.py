@@ -1,9 +1,10 @@
-"""What runs tell in processes that need not reach the API: carried home, live where there is a way, and in any case with
-the result."""
+"""What runs tell in processes that need not reach the API: carried home, live where there is a way, and with the
+result in any case."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+import threading
+from contextvars import ContextVar, copy_context
 from typing import Any
 from uuid import uuid4
 
@@ -18,16 +19,20 @@ _telling: ContextVar[Tell | None] = ContextVar("sempre_telling", default=None)
 
 
 class Told:
-    """Passes on what calls elsewhere tell, each thing once."""
+    """Passes on what calls elsewhere tell, each thing once, by the settings of whoever made this. Thread-safe."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._lock = threading.Lock()
+        self._context = copy_context()
 
     def __call__(self, kind: str, content: dict[str, Any]) -> None:
-        if content["id"] not in self._seen:
+        with self._lock:
+            known = content["id"] in self._seen
             self._seen.add(content["id"])
+        if not known:
             world = current_world()
-            (world.emit if kind == "event" else world.log)(content)
+            self._context.copy().run(world.emit if kind == "event" else world.log, content)
 
     def result(self, carried: bytes) -> bytes:
         """The packed result of a call that :func:`execute_carrying` made, after what came with it was passed on."""

@@ -23,10 +23,11 @@ __all__ = ["RayTaskRunner"]
 
 
 class RayTaskRunner(TaskRunner):
-    """Submits tasks to the Ray cluster at ``address``, or to one that is started here; ``init_kwargs`` go to `ray.init`.
+    """Submits tasks to the Ray cluster at ``address``, or to one that is started here; ``init_kwargs`` go to
+    `ray.init`.
 
-    What a task tells of itself comes home when it has ended. Needs `pip install 'sempre[ray]'`, here and on the workers,
-    which need not reach the API.
+    What a task tells of itself comes home when it has ended. Needs `pip install 'sempre[ray]'`, here and on the
+    workers, which need not reach the API.
     """
 
     def __init__(self, address: str | None = None, init_kwargs: Mapping[str, Any] | None = None) -> None:
