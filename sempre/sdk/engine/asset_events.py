@@ -27,6 +27,8 @@ def upstream_assets(task: Task[Any, Any], run: TaskRun, flow: FlowRunContext | N
 
     Notes what this run makes or passes on, for those that follow.
     """
+    if not (task.asset_deps or task.assets or (flow is not None and flow.assets)):
+        return ()
     found = {asset.key: asset for asset in task.asset_deps}
     if flow is not None and flow.assets:
         for name, inputs in run.task_inputs.items():

@@ -43,7 +43,7 @@ def test_a_shell_command_is_a_flow_run(here: Here, runs: Runs) -> None:
     assert (run["state_type"], set(run["tags"])) == ("COMPLETED", {"shell", "nightly"})
     found = runs.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
     assert {"one", "two"} <= {line["message"] for line in found}
-    failed = here("shell", "watch", "echo three; exit 3", "--no-stream-stdout", "--flow-name", "breaks", code=1)
+    failed = here("shell", "watch", "echo three; exit 3", "--no-stream-stdout", "--flow-name", "exits", code=1)
     assert "exit code 3" in failed
 
 
