@@ -361,7 +361,8 @@ def test_asynchronous_generator_functions(world: FakeWorld) -> None:
     assert asyncio.run(collect()) == [0, 1, 3]
     assert world.flow_states() == ["Pending", "Running", "Completed"]
     assert world.states("numbers") == [*["Pending", "Running", "Completed"] * 3, "Pending", "Running", "Failed"]
-    assert asyncio.run(items(return_state=True)).is_completed()
+    ended: Any = items(return_state=True)
+    assert asyncio.run(ended).is_completed()
 
 
 def test_a_decorator_that_is_given_the_function_takes_options_too(world: FakeWorld) -> None:
