@@ -24,15 +24,21 @@ class Told:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._lock = threading.Lock()
+        self._silent = False
         self._context = copy_context()
 
     def __call__(self, kind: str, content: dict[str, Any]) -> None:
         with self._lock:
-            known = content["id"] in self._seen
+            known = self._silent or content["id"] in self._seen
             self._seen.add(content["id"])
         if not known:
             world = current_world()
             self._context.copy().run(world.emit if kind == "event" else world.log, content)
+
+    def silence(self) -> None:
+        """Pass on nothing more: the calls are given up, and what they still tell would contradict that."""
+        with self._lock:
+            self._silent = True
 
     def result(self, carried: bytes) -> bytes:
         """The packed result of a call that :func:`execute_carrying` made, after what came with it was passed on."""

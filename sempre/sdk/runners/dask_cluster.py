@@ -84,11 +84,13 @@ class DaskTaskRunner(TaskRunner):
             self._exit = stack.pop_all()
 
     def _new_cluster(self, distributed: Any) -> Any:
-        kind = self._options["cluster_class"] or distributed.LocalCluster
+        kind, options = self._options["cluster_class"], dict(self._options["cluster_kwargs"] or {})
+        if kind is None:
+            return distributed.LocalCluster(**{"dashboard_address": None, **options})
         if isinstance(kind, str):
             module, _, name = kind.replace(":", ".").rpartition(".")
             kind = getattr(importlib.import_module(module), name)
-        return kind(**{"dashboard_address": None, **(self._options["cluster_kwargs"] or {})})
+        return kind(**options)
 
     def closed(self, failed: bool) -> None:
         # Settling comes after Dask's own end of a call, and needs the client.
@@ -97,6 +99,7 @@ class DaskTaskRunner(TaskRunner):
 
     def interrupt(self) -> None:
         """What has not begun does not. Dask ends nothing that runs, but a cluster made for the run ends with it."""
+        self._told.silence()
         handles = list(self._running_now())
         if self._client is not None and handles:
             self._client.cancel(handles, force=True)

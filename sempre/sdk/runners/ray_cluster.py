@@ -57,6 +57,7 @@ class RayTaskRunner(TaskRunner):
             self._started = False
 
     def interrupt(self) -> None:
+        self._told.silence()
         for reference, _ in tuple(self._running.values()):
             with contextlib.suppress(Exception):  # it may have ended
                 self._ray.cancel(reference)
