@@ -35,6 +35,7 @@ _GROUPS = {
     ),
     "automation": ("sempre.cli.automation:app", "Create and steer automations."),
     "event": ("sempre.cli.event:app", "Watch events as they happen, emit some."),
+    "shell": ("sempre.cli.shell:app", "Run shell commands as flow runs."),
     "api": ("sempre.cli.api:app", "Call the API directly."),
     "transfer": ("sempre.cli.transfer.command:app", "Copy what was set up on one server to another."),
     "dashboard": ("sempre.cli.dashboard:app", "Open the web UI."),
@@ -48,7 +49,7 @@ _GROUPS = {
 _ALIASES = {"gcl": "global-concurrency-limit", "events": "event"} | {
     f"{name}s": name
     for name in _GROUPS
-    if name not in ("api", "config", "deploy", "init", "server", "version", "transfer", "dashboard")
+    if name not in ("api", "config", "deploy", "init", "server", "shell", "version", "transfer", "dashboard")
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -87,6 +88,28 @@ def delete(name: _Name = None, by_id: _Id = None, yes: Yes = False, output: Outp
     confirm_on_terminal(f"Delete the block {called}?", yes=yes)
     api.delete(f"/block_documents/{found['id']}")
     report(as_json, {"deleted": [{"id": found["id"], "name": called}]}, f"Deleted block {called}.")
+
+
+@app.command()
+def register(
+    module: Annotated[str | None, typer.Option("--module", "-m", help="A module, like my_package.blocks.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="A file of Python.")] = None,
+    output: Output = None,
+) -> None:
+    """Make the block types that a module or file defines known to the server, so that blocks of them can be filled in.
+
+    Examples: `sempre block register -m my_package.blocks`, `sempre block register -f blocks.py`
+    """
+    as_json = wants_json(output)
+    if (module is None) == (file is None):
+        raise CliError("Give either --module or --file.")
+    api = open_api()
+    # The SDK brings pydantic; no other command on blocks needs it.
+    from sempre.cli.block_classes import register_all
+
+    made = register_all(api.url, module if module is not None else Path(file or ""))
+    rows = [(each["slug"], each["name"]) for each in made]
+    report(as_json, made, lambda: print_table(("Registered", "Name"), rows))
 
 
 @app.command("create")

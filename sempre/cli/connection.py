@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sempre.cli.ending import at_end
-from sempre.cli.rest import PATIENCE_SECONDS, Api, Target, basic
+from sempre.cli.rest import PATIENCE_SECONDS, Api, Target
+from sempre.client.headers import common_headers, tls_context, websocket_token
 from sempre.core.retrying import RetryRules
 
 if TYPE_CHECKING:
@@ -51,31 +51,18 @@ def _only_profile(profile: str) -> dict[str, str]:
 def target_of(settings: ClientSettings, patience: float = PATIENCE_SECONDS) -> Target:
     """Address, credentials and certificates, as the settings have them."""
     url = settings.api.url or _started_for_scripts(settings.home) or _local_api()
-    headers = {name: value for name, value in settings.client.custom_headers.items() if name.lower() != "user-agent"}
-    if settings.api.auth_string:
-        headers["Authorization"] = basic(settings.api.auth_string)
-    elif settings.api.key:
-        headers["Authorization"] = f"Bearer {settings.api.key}"
     return Target(
         url=url,
-        headers=headers,
+        headers=common_headers(settings),
         timeout=settings.api.request_timeout_seconds,
         rules=RetryRules(
             patience=patience,
             extra_codes=frozenset(settings.client.retry_extra_codes),
             heed_maintenance=False,
         ),
-        tls=tls_of(settings) if url.startswith("https:") else None,
-        token=settings.api.auth_string or settings.api.key,
+        tls=tls_context(settings) if url.startswith("https:") else None,
+        token=websocket_token(settings),
     )
-
-
-def tls_of(settings: ClientSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.api.ssl_cert_file)
-    if settings.api.tls_insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _started_for_scripts(home: Path) -> str | None:

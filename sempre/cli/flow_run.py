@@ -8,6 +8,7 @@ import typer
 
 from sempre.cli.connection import client_settings, open_api, ui_url
 from sempre.cli.errors import CliError, NotFound
+from sempre.cli.executing import execute_here
 from sempre.cli.find import FLOW_RUN, find, is_id, missing
 from sempre.cli.lists import Limit, any_of, names_by_id, read_list
 from sempre.cli.logs import Follow, Head, NumLogs, Reverse, Tail, show_logs
@@ -189,14 +190,20 @@ def _propose(api: Api, run: Json, state: Json) -> Json:
 
 
 @app.command()
-def retry(run: _One, output: Output = None) -> None:
+def retry(
+    run: _One,
+    entrypoint: Annotated[
+        str | None, typer.Option("--entrypoint", "-e", help="Where the flow is, to run it here: flows.py:my_flow")
+    ] = None,
+    output: Output = None,
+) -> None:
     """Run a flow run that has ended again: the same run, with its parameters; finished tasks with persisted results are
     not repeated.
 
-    Example: `sempre flow-run retry brave-otter`
+    Examples: `sempre flow-run retry brave-otter`, `sempre flow-run retry calm-heron --entrypoint etl.py:load`
 
-    Only for runs of deployments, which a worker then picks up; a run that was called from a script is repeated by
-    calling it again.
+    A run of a deployment is scheduled, and a worker picks it up. One that was called from a script is run here and now
+    with `--entrypoint`; the exit code is 0 only if it completes then.
     """
     as_json = wants_json(output)
     api = open_api()
@@ -206,18 +213,23 @@ def retry(run: _One, output: Output = None) -> None:
             f"Flow run {found['name']!r} ({found['id']}) is {state_in_words(found)} and cannot be retried before it "
             "has ended. `sempre flow-run cancel` ends it."
         )
-    if not found["deployment_id"]:
+    called = f"Flow run {found['name']!r} ({found['id']})"
+    if not found["deployment_id"] and not entrypoint:
         raise CliError(
-            f"Flow run {found['name']!r} ({found['id']}) belongs to no deployment, so no worker would pick it up. Call "
-            "the flow again where it was called."
+            f"{called} belongs to no deployment, so no worker would pick it up. Run it here with "
+            "`--entrypoint flows.py:my_flow`, or call the flow again where it was called."
         )
+    if found["deployment_id"] and entrypoint:
+        raise CliError(f"{called} belongs to a deployment, so a worker picks it up. Retry it without --entrypoint.")
     message = "Retried with the command line."
     answer = _propose(api, found, {"type": "SCHEDULED", "name": "Scheduled", "message": message})
     if answer["status"] in ("ABORT", "REJECT"):
         reason = (answer.get("details") or {}).get("reason") or "the server gave no reason"
-        raise CliError(f"Flow run {found['name']!r} ({found['id']}) is not retried: {reason}")
+        raise CliError(f"{called} is not retried: {reason}")
+    if entrypoint:
+        raise typer.Exit(execute_here(api, found, entrypoint, as_json))
     after = api.get(f"/flow_runs/{found['id']}")
-    report(as_json, after, f"Flow run {found['name']!r} ({found['id']}) is scheduled again.")
+    report(as_json, after, f"{called} is scheduled again.")
 
 
 @app.command()

@@ -6,7 +6,6 @@ and that takes longer than most commands.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import os
@@ -14,7 +13,6 @@ import random
 import ssl
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,13 +21,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import typer
 
-from sempre import __version__
 from sempre.cli.errors import ApiAway, api_error
+from sempre.client.headers import Csrf, protocol_headers
 from sempre.core.retrying import RETRIED, RetryRules, pause_before_retry
 
 Json = dict[str, Any]
 
-API_VERSION = "0.8.4"
 PATIENCE_SECONDS = 10.0
 _RULES = RetryRules(patience=PATIENCE_SECONDS, heed_maintenance=False)
 
@@ -80,8 +77,7 @@ class Api:
         self._secure = parts.scheme == "https"
         self._base = parts.path.rstrip("/")
         self._mine = threading.local()
-        self._client_id = str(uuid.uuid4())
-        self._csrf: dict[str, str] = {}
+        self._csrf = Csrf()
         self._said_away = False
         self._opened: set[http.client.HTTPConnection] = set()
 
@@ -122,7 +118,7 @@ class Api:
     ) -> Answer:
         """Whatever the API answers, once it does not ask to wait any more."""
         answer = self._patiently(method, path, content, headers or {})
-        if answer.status == 403 and b"CSRF" in answer.content and self._fetch_csrf_token():
+        if self._csrf.misses(method, answer.status, answer.content) and self._fetch_csrf_token():
             answer = self._patiently(method, path, content, headers or {})
         return answer
 
@@ -178,14 +174,10 @@ class Api:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _headers(self, content: bytes | None, more: Mapping[str, str]) -> dict[str, str]:
-        own = {
-            "Accept": "application/json",
-            "User-Agent": f"sempre/{__version__} (API {API_VERSION})",
-            "X-PREFECT-API-VERSION": API_VERSION,
-        }
+        own = protocol_headers()
         if content is not None:
             own["Content-Type"] = "application/json"
-        return {**own, **self.target.headers, **self._csrf, **more}
+        return {**own, **self.target.headers, **self._csrf.headers, **more}
 
     def _connect(self) -> http.client.HTTPConnection:
         proxy = _proxy_for(self._host, self._secure)
@@ -205,12 +197,10 @@ class Api:
         return f"http://{self._host}:{self._port or 80}"
 
     def _fetch_csrf_token(self) -> bool:
-        """Asked for only when the API misses it: most have the protection off, and that would be a call for nothing."""
-        answer = self._patiently("GET", f"/csrf-token?client={self._client_id}", None, {})
-        if answer.status != 200:
-            return False
-        self._csrf = {"Prefect-Csrf-Token": answer.body()["token"], "Prefect-Csrf-Client": self._client_id}
-        return True
+        answer = self._patiently("GET", self._csrf.path, None, {})
+        if answer.status == 200:
+            self._csrf.take(answer.body())
+        return answer.status == 200
 
 
 def _proxy_for(host: str, secure: bool) -> tuple[str, int | None] | None:
@@ -237,8 +227,3 @@ def _away(url: str, problem: str) -> str:
         f"The API at {url} cannot be reached: {problem}. What was asked for may not be done. Start a server with "
         "`sempre server start`, or name another: SEMPRE_API_URL, `sempre profile use NAME`, `sempre --profile NAME`."
     )
-
-
-def basic(auth_string: str) -> str:
-    """The Authorization header of `user:password`."""
-    return "Basic " + base64.b64encode(auth_string.encode()).decode()

@@ -31,6 +31,7 @@ storage = typer.Typer(no_args_is_help=True, help="Where a pool keeps the code th
 app.add_typer(storage, name="storage")
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool's name.")]
+_STORAGES = ("s3", "gcs", "azure-blob-storage")
 _Template = Annotated[
     Path | None, typer.Option("--base-job-template", help="A file of JSON or YAML with the pool's job template.")
 ]
@@ -306,6 +307,42 @@ def print_upcoming(api: Api, found: list[Json], as_json: bool) -> None:
         print_table(("Start", "Run", "Name", "Deployment", "Queue"), rows)
 
     report(as_json, found, show)
+
+
+@app.command("provision-infrastructure")
+def provision_infrastructure(name: _Name) -> None:
+    """Say how a pool gets its infrastructure: nothing is created in anybody's cloud by this server.
+
+    Example: `sempre work-pool provision-infrastructure mine`
+    """
+    found = find(open_api(), WORK_POOL, name)
+    raise CliError(
+        f"Work pool {name!r} is of type {found['type']!r}: its runs are started by workers, and neither they nor this "
+        "server create clusters, registries or roles in a cloud account. Create what it needs with your own tools, "
+        f"then start a worker there: `sempre worker start --pool {name}`."
+    )
+
+
+app.command("provision-infra", hidden=True)(provision_infrastructure)
+
+
+@storage.command("configure")
+def storage_configure(
+    kind: Annotated[str, typer.Argument(metavar="s3|gcs|azure-blob-storage", help="The kind of storage.")],
+    name: _Name,
+) -> None:
+    """Say where code of deployments is kept instead: a pool has no storage of its own here.
+
+    Example: `sempre work-pool storage configure s3 mine`
+    """
+    if kind not in _STORAGES:
+        raise CliError(f"Unknown kind of storage {kind!r}; there are: {', '.join(_STORAGES)}.")
+    find(open_api(), WORK_POOL, name)
+    raise CliError(
+        f"Work pool {name!r} cannot keep code itself: that is for flows submitted without a deployment, which workers "
+        "of this server do not unpack. Name the place of the code in the deployment (pull steps, or "
+        "`flow.from_source(...)`), and that of results with `result_storage`."
+    )
 
 
 @storage.command("inspect")

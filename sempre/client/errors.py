@@ -15,6 +15,7 @@ __all__ = [
     "ObjectNotFound",
     "Unauthorized",
     "refusal",
+    "refuses_ids",
 ]
 
 
@@ -89,6 +90,15 @@ def refusal(
     if kind is NotAllowed and "maximum number" in str(detail):
         kind = ObjectLimitReached
     return kind(method, url, status_code, detail, repeated=repeated, retry_after=retry_after)
+
+
+def refuses_ids(error: ApiRefused) -> bool:
+    """Whether the API, an older one or another's, knows nothing of ids that clients make."""
+    detail = error.detail.get("exception_detail") if isinstance(error.detail, dict) else None
+    return error.status_code == 422 and any(
+        isinstance(item, dict) and item.get("type") == "extra_forbidden" and list(item.get("loc") or [""])[-1] == "id"
+        for item in (detail if isinstance(detail, list) else ())
+    )
 
 
 def _sentence(detail: Any) -> str:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from sempre.client import backstage
 from sempre.client.connection import Connection
 from sempre.client.courier import Away, Courier, Load, Unacceptable
-from sempre.client.errors import ApiRefused, ClientError
+from sempre.client.errors import ApiRefused, ClientError, refuses_ids
 from sempre.client.event_sender import EventSender
 from sempre.client.journal import Journal, orphans
 from sempre.client.outbox import Outbox
@@ -44,6 +44,10 @@ except ImportError:
         return json.dumps(value, default=str, separators=(",", ":")).encode()
 
 
+class _IdsUnknown(Unacceptable):
+    """The API takes no ids of ours."""
+
+
 class Shipper:
     """Ships to one API. Thread-safe; every method but `flush` returns at once."""
 
@@ -58,6 +62,7 @@ class Shipper:
         boxes = (self._events, self._logs, self._calls)
         self._couriers = self._couriers_for(boxes, self._sender)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._log_ids = True  # until an API says that it knows none
         backstage.loop().call_soon_threadsafe(self._begin)
         backstage.at_exit(self._end)
 
@@ -68,8 +73,9 @@ class Shipper:
         self._events.put(event if isinstance(event, bytes) else encode(event))
 
     def log(self, line: Mapping[str, Any] | bytes) -> None:
-        """Ship a log line: `name`, `level`, `message`, `timestamp`, `flow_run_id`, `task_run_id`."""
-        self._logs.put(line if isinstance(line, bytes) else encode(line))
+        """Ship a log line: `name`, `level`, `message`, `timestamp`, `flow_run_id`, `task_run_id`; an `id` is made
+        if there is none, by which the server knows a line that is sent again."""
+        self._logs.put(line if isinstance(line, bytes) else encode({"id": uuid4(), **line}))
 
     def flow_run_state(self, flow_run_id: UUID | str, state: Mapping[str, Any], *, force: bool = False) -> None:
         """Propose a state without waiting for what becomes of it. Calls go out one by one, in the order they came."""
@@ -135,7 +141,13 @@ class Shipper:
                 await sender.close()
 
     async def _deliver_logs(self, batch: list[bytes]) -> None:
-        await self._post("POST", "/logs/", b"[" + b",".join(batch) + b"]")
+        if self._log_ids:
+            try:
+                await self._post("POST", "/logs/", _array(batch))
+                return
+            except _IdsUnknown:
+                self._log_ids = False
+        await self._post("POST", "/logs/", _array([_without_id(line) for line in batch]))
 
     async def _deliver_call(self, batch: list[bytes]) -> None:
         call = json.loads(batch[0])
@@ -148,7 +160,7 @@ class Shipper:
             await transport.request(_AT_ONCE, method, path, content)
         except ApiRefused as error:
             if error.status_code in _HOPELESS:
-                raise Unacceptable(str(error)) from None
+                raise (_IdsUnknown if refuses_ids(error) else Unacceptable)(str(error)) from None
             raise Away(str(error)) from None
         except ClientError as error:
             raise Away(str(error)) from None
@@ -171,6 +183,14 @@ class Shipper:
     def forget(self) -> None:
         """Leave what is the parent's to the parent, in a forked child."""
         self._journal.forget()
+
+
+def _array(items: list[bytes]) -> bytes:
+    return b"[" + b",".join(items) + b"]"
+
+
+def _without_id(line: bytes) -> bytes:
+    return encode({key: value for key, value in json.loads(line).items() if key != "id"})
 
 
 _shippers: list[Shipper] = []

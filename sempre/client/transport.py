@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import ssl
 import time
@@ -10,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from sempre.client import backstage
 from sempre.client.errors import ApiUnreachable, refusal
-from sempre.client.headers import common_headers, tls_context
+from sempre.client.headers import Csrf, common_headers, tls_context
 from sempre.client.light_httpx import httpx
 from sempre.core.retrying import RETRIED, RetryRules, pause_before_retry, retry_after
 from sempre.settings import ClientSettings
@@ -54,9 +54,7 @@ class Transport:
         assert settings.api.url is not None, "an API must be configured or started by now"
         self.url = settings.api.url
         self.settings = settings
-        self._csrf_enabled = settings.client.csrf_support_enabled
-        self._csrf_client = str(uuid4())
-        self._csrf: dict[str, str] = {}
+        self._csrf = Csrf(settings.client.csrf_support_enabled)
         self._http = httpx.AsyncClient(
             headers=common_headers(settings),
             timeout=settings.api.request_timeout_seconds,
@@ -96,8 +94,9 @@ class Transport:
                 status, headers = response.status_code, response.headers
                 if 200 <= status < 300:
                     return Answer(status, response.content, headers, repeated)
-                if not renewed and self._wants_csrf(method, response) and await self._renew_csrf(rules):
+                if not renewed and self._csrf.misses(method, status, response.content):
                     renewed = True
+                    self._csrf.take(json.loads((await self.request(rules, "GET", self._csrf.path)).content))
                     continue
                 # What a balancer says of an answer that it did not get.
                 repeated = repeated or status in (502, 504)
@@ -124,22 +123,10 @@ class Transport:
     async def _send(
         self, method: str, path: str, content: bytes | None, params: Mapping[str, Any] | None
     ) -> httpx.Response:
-        headers = dict(self._csrf) if method != "GET" else {}
+        headers = dict(self._csrf.headers) if method != "GET" else {}
         if content is not None:
             headers["Content-Type"] = "application/json"
         return await self._http.request(method, f"{self.url}{path}", content=content, params=params, headers=headers)
-
-    def _wants_csrf(self, method: str, response: httpx.Response) -> bool:
-        """Tokens are asked for only by servers that check them: most do not, and asking first costs a round trip."""
-        return (
-            self._csrf_enabled and method != "GET" and response.status_code == 403 and b"CSRF token" in response.content
-        )
-
-    async def _renew_csrf(self, rules: RetryRules) -> bool:
-        answer = await self.request(rules, "GET", "/csrf-token", params={"client": self._csrf_client})
-        token = httpx.Response(200, content=answer.content).json()["token"]
-        self._csrf = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": self._csrf_client}
-        return True
 
     def _sentence(self, method: str, path: str, problem: str, elapsed: float) -> str:
         return (

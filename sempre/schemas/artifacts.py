@@ -21,6 +21,8 @@ Metadata = Annotated[dict[str, str], AfterValidator(_cut_metadata)]
 
 
 class ArtifactCreate(ActionModel):
+    # Made by the client: creating it again answers with what is there.
+    id: UUID | None = None
     key: Slug | None = None
     type: str | None = None
     description: str | None = None

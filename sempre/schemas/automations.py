@@ -71,8 +71,12 @@ class _AutomationAction(ActionModel):
 
 
 class AutomationCreate(_AutomationAction):
-    """``owner_resource`` names the resource that this automation goes with."""
+    """``owner_resource`` names the resource that this automation goes with.
 
+    With an ``id`` made by the client, creating it again answers with what is there.
+    """
+
+    id: UUID | None = None
     owner_resource: str | None = None
 
 

@@ -10,6 +10,8 @@ __all__ = ["Log", "LogCreate"]
 
 
 class LogCreate(ActionModel):
+    # Made by the client: a line that is sent again with its id and timestamp is stored once.
+    id: UUID | None = None
     name: str
     level: int
     message: str

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from uuid import UUID
 
 from sempre.sdk.errors import MissingContextError
 from sempre.sdk.ids import now
 from sempre.sdk.lineage import Lineage
 
 if TYPE_CHECKING:
+    from sempre.sdk.assets import Asset
     from sempre.sdk.engine.world import Watch
     from sempre.sdk.flows import Flow
     from sempre.sdk.results.store import ResultStore
@@ -91,6 +93,7 @@ class FlowRunContext(RunContext):
         self.parent = FlowRunContext.get()
         self.watch: Watch | None = None
         self.is_rerun = False  # whether an earlier attempt may have begun subflows
+        self.assets: dict[UUID, tuple[Asset, ...]] = {}  # by task run: what it makes, or passes on
         self.calls: dict[str, int] = {}  # of subflows and pauses, by key: how often so far
 
     def is_cancelled(self) -> bool:
@@ -129,6 +132,7 @@ class TaskRunContext(RunContext):
         super().__init__(parameters, result_store, persist_result, log_prints)
         self.task = task
         self.task_run = task_run
+        self.asset_metadata: dict[str, dict[str, Any]] = {}  # by the key of the asset
 
 
 def get_run_context() -> FlowRunContext | TaskRunContext:

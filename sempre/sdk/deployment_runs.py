@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -13,14 +12,13 @@ from sempre.client import get_client
 from sempre.sdk.api import to_jsonable
 from sempre.sdk.context import FlowRunContext, current_tags
 from sempre.sdk.dual import dual
-from sempre.sdk.engine.requests import NewTrackingRun, ReadFlowRun, TrackChild
+from sempre.sdk.engine.requests import NewTrackingRun, TrackChild
 from sempre.sdk.engine.world import current_world
 from sempre.sdk.inputs import resolve, task_inputs
 from sempre.sdk.runs import FlowRun
+from sempre.sdk.waiting import end_of
 
 __all__ = ["arun_deployment", "run_deployment"]
-
-_FIRST_LOOK = 0.25
 
 
 async def arun_deployment(
@@ -68,22 +66,10 @@ async def arun_deployment(
         if scheduled_time is None
         else {"type": "SCHEDULED", "state_details": {"scheduled_time": scheduled_time.isoformat()}},
     )
-    return await _end_of(run.id, timeout, poll_interval)
+    return await end_of(run.id, timeout, poll_interval)
 
 
 run_deployment = dual(arun_deployment)
-
-
-async def _end_of(id: UUID, timeout: float | None, poll_interval: float) -> FlowRun:
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = _FIRST_LOOK
-    while True:
-        run: FlowRun = await current_world().aask(ReadFlowRun(id))
-        left = None if deadline is None else deadline - time.monotonic()
-        if (run.state is not None and run.state.is_final()) or (left is not None and left <= 0):
-            return run
-        await asyncio.sleep(pause if left is None else min(pause, left))
-        pause = min(pause * 2, max(poll_interval, _FIRST_LOOK))
 
 
 def _is_uuid(text: object) -> bool:

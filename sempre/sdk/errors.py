@@ -15,6 +15,7 @@ __all__ = [
     "FailedRun",
     "FlowPauseTimeout",
     "FlowRunTimeoutError",
+    "FlowRunWaitTimeout",
     "HashError",
     "MappingLengthMismatch",
     "MappingMissingIterable",
@@ -78,6 +79,10 @@ class UpstreamTaskError(SempreException):
 
 class FlowPauseTimeout(SempreException):
     """Nobody resumed the run in time."""
+
+
+class FlowRunWaitTimeout(SempreException):
+    """The run that was waited for has not ended in time. It goes on."""
 
 
 class NotPausedError(SempreException):

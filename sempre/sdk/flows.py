@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sempre.sdk.deploying.options import CommonOptions, DeploymentOptions, PoolOptions
     from sempre.sdk.deploying.runner_deployment import RunnerDeployment
     from sempre.sdk.deploying.storages import CodeStorage
+    from sempre.sdk.filesystems import FileSystem
     from sempre.sdk.function_options import FlowOptions
     from sempre.sdk.parameters import Signature
     from sempre.sdk.results.serializers import Serializer
@@ -56,7 +57,7 @@ class Flow(Generic[P, R]):
         timeout_seconds: float | None = None,
         validate_parameters: bool = True,
         persist_result: bool | None = None,
-        result_storage: Storage | str | None = None,
+        result_storage: Storage | FileSystem | str | None = None,
         result_serializer: Serializer | str | None = None,
         result_storage_key: str | None = None,
         log_prints: bool | None = None,
@@ -376,7 +377,7 @@ class _FlowDecorator:
     afrom_source = staticmethod(Flow.afrom_source)
 
     @overload
-    def __call__(self, fn: Callable[P, R], /) -> Flow[P, R]: ...
+    def __call__(self, fn: Callable[P, R], /, **options: Unpack[FlowOptions]) -> Flow[P, R]: ...
     @overload
     def __call__(
         self, fn: None = None, /, **options: Unpack[FlowOptions]

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypedDict
 
+from sempre.sdk.assets import Asset
 from sempre.sdk.caching import CachePolicy
 from sempre.sdk.context import TaskRunContext
+from sempre.sdk.filesystems import FileSystem
 from sempre.sdk.results.serializers import Serializer
 from sempre.sdk.results.storages import Storage
 from sempre.sdk.runners.base import TaskRunner
@@ -24,7 +26,7 @@ class _Options(TypedDict, total=False):
     retries: int | None
     timeout_seconds: float | None
     persist_result: bool | None
-    result_storage: Storage | str | None
+    result_storage: Storage | FileSystem | str | None
     result_serializer: Serializer | str | None
     result_storage_key: str | None
     log_prints: bool | None
@@ -52,5 +54,6 @@ class TaskOptions(_Options, total=False):
     cache_key_fn: Callable[[TaskRunContext, dict[str, Any]], str | None] | None
     cache_expiration: timedelta | None
     refresh_cache: bool | None
+    asset_deps: Iterable[Asset | str] | None
     on_rollback: list[_TransactionHook] | None
     on_commit: list[_TransactionHook] | None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures as cf
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from sempre.sdk.states import Pending, State
@@ -13,6 +15,8 @@ from sempre.sdk.states import Pending, State
 __all__ = ["DoneAndNotDone", "Future", "FutureList", "as_completed", "resolve_futures_to_states", "wait"]
 
 R = TypeVar("R")
+_Inner: TypeAlias = "cf.Future[State[Any]]"
+_SLICE_SECONDS = 0.25
 
 
 class Future(Generic[R]):
@@ -41,7 +45,7 @@ class Future(Generic[R]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Return once the run has ended, or after ``timeout`` seconds."""
-        cf.wait((self._inner,), timeout)
+        _wait((self._inner,), timeout)
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """As :meth:`wait`, for coroutines."""
@@ -53,11 +57,11 @@ class Future(Generic[R]):
 
         Raises TimeoutError after ``timeout`` seconds, UnfinishedRun if the run never started.
         """
-        try:
-            state = self._inner.result(timeout)
-        except cf.TimeoutError:
-            raise TimeoutError(f"Task run {self._task_run_id} did not end within {timeout} seconds") from None
-        return state.result(raise_on_failure)
+        if not self._inner.done():
+            _wait((self._inner,), timeout)
+        if not self._inner.done():
+            raise TimeoutError(f"Task run {self._task_run_id} did not end within {timeout} seconds")
+        return self._inner.result().result(raise_on_failure)
 
     async def result_async(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """As :meth:`result`, for coroutines."""
@@ -90,7 +94,7 @@ class FutureList(list["Future[R]"]):
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[R]:
         """The values in order. Raises TimeoutError if they are not there after ``timeout`` seconds altogether."""
-        cf.wait([future._inner for future in self], timeout)
+        _wait([future._inner for future in self], timeout)
         return [future.result(0 if timeout is not None else None, raise_on_failure) for future in self]
 
 
@@ -102,7 +106,7 @@ class DoneAndNotDone(NamedTuple):
 def wait(futures: Iterable[Future[R]], timeout: float | None = None) -> DoneAndNotDone:
     """Wait until all futures are done, or ``timeout`` seconds have passed."""
     by_inner = {future._inner: future for future in futures}
-    done, waiting = cf.wait(by_inner, timeout)
+    done, waiting = _wait(by_inner, timeout)
     return DoneAndNotDone({by_inner[each] for each in done}, {by_inner[each] for each in waiting})
 
 
@@ -118,6 +122,19 @@ def resolve_futures_to_states(value: Any) -> Any:
     from sempre.sdk.inputs import to_states
 
     return to_states(value)
+
+
+def _wait(inner: Iterable[_Inner], timeout: float | None) -> tuple[set[_Inner], set[_Inner]]:
+    """In the main thread a signal ends a wait; in others an interruption is seen between two short ones."""
+    futures = set(inner)
+    if threading.current_thread() is threading.main_thread():
+        return cf.wait(futures, timeout)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = _SLICE_SECONDS if deadline is None else min(_SLICE_SECONDS, max(0.0, deadline - time.monotonic()))
+        done, waiting = cf.wait(futures, left)
+        if not waiting or (deadline is not None and time.monotonic() >= deadline):
+            return done, waiting
 
 
 def _state_of(state: State[Any]) -> State[Any]:

@@ -23,7 +23,7 @@ else:
 
 __all__ = ["RunLogger", "capture_prints", "disable_run_logger", "flow_logger", "get_logger", "get_run_logger", "setup"]
 
-_RESERVED_BYTES = 200  # of a record, beside its message
+_RESERVED_BYTES = 300  # of a record, beside its message
 
 
 class RunLogger(_Adapter):

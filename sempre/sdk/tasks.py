@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Unpack
 
+    from sempre.sdk.assets import Asset
     from sempre.sdk.background_tasks import DistributedFuture
     from sempre.sdk.caching import CachePolicy
     from sempre.sdk.context import TaskRunContext
+    from sempre.sdk.filesystems import FileSystem
     from sempre.sdk.function_options import TaskOptions
     from sempre.sdk.futures import Future, FutureList
     from sempre.sdk.parameters import Signature
@@ -54,6 +56,8 @@ class Task(Generic[P, R]):
     """A function made a task by :func:`task`. See there for the options."""
 
     fn: Callable[P, R]
+    assets: tuple[Asset, ...] = ()
+    materialized_by: str | None = None
 
     def __init__(
         self,
@@ -72,7 +76,7 @@ class Task(Generic[P, R]):
         retry_jitter_factor: float | None = None,
         retry_condition_fn: Callable[[Task[..., Any], TaskRun, State[Any]], bool] | None = None,
         persist_result: bool | None = None,
-        result_storage: Storage | str | None = None,
+        result_storage: Storage | FileSystem | str | None = None,
         result_storage_key: str | None = None,
         result_serializer: Serializer | str | None = None,
         timeout_seconds: float | None = None,
@@ -83,6 +87,7 @@ class Task(Generic[P, R]):
         on_running: list[Hook] | None = None,
         on_rollback: list[Callable[[Transaction], Any]] | None = None,
         on_commit: list[Callable[[Transaction], Any]] | None = None,
+        asset_deps: Iterable[Asset | str] | None = None,
     ) -> None:
         if not callable(fn):
             raise TypeError(f"@task makes tasks of functions, not of {type(fn).__name__}")
@@ -120,6 +125,7 @@ class Task(Generic[P, R]):
         self.on_running_hooks = list(on_running or ())
         self.on_rollback_hooks = list(on_rollback or ())
         self.on_commit_hooks = list(on_commit or ())
+        self.asset_deps = _assets(asset_deps)
 
     # Calling
 
@@ -260,7 +266,7 @@ class Task(Generic[P, R]):
             "name", "description", "tags", "version", "cache_policy", "cache_key_fn", "cache_expiration",
             "task_run_name", "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn",
             "persist_result", "result_storage", "result_storage_key", "result_serializer", "timeout_seconds",
-            "log_prints", "refresh_cache",
+            "log_prints", "refresh_cache", "asset_deps",
         )  # fmt: skip
         hooks = ("on_completion", "on_failure", "on_running", "on_rollback", "on_commit")
         kept = {n: getattr(self, f"_{n}" if n in ("retries", "retry_delay_seconds") else n) for n in names}
@@ -364,7 +370,7 @@ class Task(Generic[P, R]):
 
 
 @overload
-def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+def task(fn: Callable[P, R], /, **options: Unpack[TaskOptions]) -> Task[P, R]: ...
 @overload
 def task(fn: None = None, /, **options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
@@ -379,7 +385,7 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
       under which name values are kept
     - ``cache_policy`` or ``cache_key_fn(context, arguments)``, ``cache_expiration``, ``refresh_cache``: when a kept
       value is used instead of calling the function
-    - ``log_prints``: `print` logs
+    - ``log_prints``: `print` logs; ``asset_deps``: the assets that it uses
     - ``on_completion``, ``on_failure``, ``on_running``: hooks ``(task, task_run, state)``; ``on_commit`` and
       ``on_rollback``: hooks ``(transaction)``
 
@@ -387,7 +393,7 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
     """
     if fn is None:
         return functools.partial(_decorate, options)
-    return Task(fn)
+    return Task(fn, **options)
 
 
 def _decorate(options: dict[str, Any], fn: Callable[P, R]) -> Task[P, R]:
@@ -404,16 +410,14 @@ def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
-    """Without loading `inspect`: what the flag in the code says, looking through partials and methods."""
-    return bool(_code_flags(fn) & 0x80)
+    """Also for asynchronous generators. Without loading `inspect`: what the flags in the code say, looking through
+    partials and methods."""
+    return bool(_code_flags(fn) & (0x80 | 0x200))
 
 
 def is_generator_function(fn: Callable[..., Any]) -> bool:
-    """Raises TypeError for asynchronous generators, which cannot be flows or tasks."""
-    flags = _code_flags(fn)
-    if flags & 0x200:
-        raise TypeError("An asynchronous generator cannot be a flow or task: return a list, or yield from a plain one.")
-    return bool(flags & 0x20)
+    """Also for asynchronous generators."""
+    return bool(_code_flags(fn) & (0x20 | 0x200))
 
 
 def _code_flags(fn: Callable[..., Any]) -> int:
@@ -432,6 +436,14 @@ def _delays(given: Any, retries: int) -> float | int | list[float]:
             raise ValueError("there can be at most 50 different retry delays")
         return list(delays) or 0
     return delays  # type: ignore[no-any-return]
+
+
+def _assets(given: Iterable[Asset | str] | None) -> tuple[Asset, ...]:
+    if given is None:
+        return ()
+    from sempre.sdk.assets import asset_of
+
+    return tuple(map(asset_of, given))
 
 
 def _jitter(factor: float | None) -> float | None:

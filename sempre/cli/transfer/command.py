@@ -12,9 +12,10 @@ import typer
 from sempre.cli.connection import open_api, opened
 from sempre.cli.errors import CliError
 from sempre.cli.output import Output, fail, print_table, report, wants_json
-from sempre.cli.rest import Api, Target, basic
+from sempre.cli.rest import Api, Target
 from sempre.cli.transfer.copying import DIFFERS, FAILED, RESULTS, Options, Outcome, transfer
 from sempre.cli.transfer.kinds import KINDS
+from sempre.client.headers import basic
 
 app = typer.Typer()
 

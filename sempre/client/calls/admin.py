@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.calls.base import Calls
 from sempre.client.errors import ClientError, ObjectNotFound
-from sempre.schemas.responses import ServerDefaultResultStorage
 
 __all__ = ["AdminCalls"]
 
@@ -30,12 +30,12 @@ class AdminCalls(Calls):
         found: dict[str, Any] = await self._value("GET", "/admin/settings")
         return found
 
-    async def read_default_result_storage(self) -> ServerDefaultResultStorage:
+    async def read_default_result_storage(self) -> models.ServerDefaultResultStorage:
         """The block that keeps results where a flow names none."""
         try:
-            return await self._one(ServerDefaultResultStorage, "GET", "/admin/storage")
+            return await self._one(models.ServerDefaultResultStorage, "GET", "/admin/storage")
         except ObjectNotFound:  # a server from before there was such a thing
-            return ServerDefaultResultStorage()
+            return models.ServerDefaultResultStorage()
 
     async def update_default_result_storage(self, block_document_id: UUID | str) -> None:
         await self._request("PUT", "/admin/storage", {"default_result_storage_block_id": str(block_document_id)})

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, id_of, path_part, plain, sent_state, state_body
 from sempre.client.calls.base import Calls, new_key
-from sempre.schemas.flow_runs import FlowRunResponse
-from sempre.schemas.responses import FlowRunPaginationResponse, OrchestrationResult
-from sempre.schemas.states import State
 
 __all__ = ["FlowRunCalls"]
 
@@ -33,7 +31,7 @@ class FlowRunCalls(Calls):
         empirical_policy: Given | None = None,
         labels: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
-    ) -> FlowRunResponse:
+    ) -> models.FlowRunResponse:
         """Create a run of a flow: the flow's id, an object with an `id`, or one with a `name`, which is created first.
 
         Without an idempotency key it gets one of its own, so that a lost answer never makes a second run.
@@ -49,10 +47,10 @@ class FlowRunCalls(Calls):
             flow_version=flow_version, empirical_policy=empirical_policy, labels=labels,
             idempotency_key=idempotency_key or f"sempre:{new_key()}",
         )  # fmt: skip
-        return await self._one(FlowRunResponse, "POST", "/flow_runs/", body)
+        return await self._one(models.FlowRunResponse, "POST", "/flow_runs/", body)
 
-    async def read_flow_run(self, flow_run_id: UUID | str) -> FlowRunResponse:
-        return await self._one(FlowRunResponse, "GET", f"/flow_runs/{path_part(flow_run_id)}")
+    async def read_flow_run(self, flow_run_id: UUID | str) -> models.FlowRunResponse:
+        return await self._one(models.FlowRunResponse, "GET", f"/flow_runs/{path_part(flow_run_id)}")
 
     async def read_flow_runs(
         self,
@@ -66,14 +64,14 @@ class FlowRunCalls(Calls):
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[FlowRunResponse]:
+    ) -> list[models.FlowRunResponse]:
         """The runs that match. Without a limit as many as the server gives at once."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter,
             work_pools=work_pool_filter, work_pool_queues=work_queue_filter,
         )  # fmt: skip
         body = body_of(body, sort=sort, limit=limit, offset=offset)
-        return await self._many(FlowRunResponse, "POST", "/flow_runs/filter", body)
+        return await self._many(models.FlowRunResponse, "POST", "/flow_runs/filter", body)
 
     async def paginate_flow_runs(
         self,
@@ -85,13 +83,13 @@ class FlowRunCalls(Calls):
         sort: str | None = None,
         limit: int | None = None,
         page: int = 1,
-    ) -> FlowRunPaginationResponse:
+    ) -> models.FlowRunPaginationResponse:
         """One page of the runs that match, and how many pages there are."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, deployments=deployment_filter, work_pools=work_pool_filter
         )
         body = body_of(body, sort=sort, limit=limit, page=page)
-        return await self._one(FlowRunPaginationResponse, "POST", "/flow_runs/paginate", body)
+        return await self._one(models.FlowRunPaginationResponse, "POST", "/flow_runs/paginate", body)
 
     async def count_flow_runs(
         self,
@@ -140,24 +138,26 @@ class FlowRunCalls(Calls):
 
     async def set_flow_run_state(
         self, flow_run_id: UUID | str, state: Given, force: bool = False
-    ) -> OrchestrationResult:
+    ) -> models.OrchestrationResult:
         """Propose a state: a schema, or a mapping with `type` and perhaps `name`, `message`, `data`, `state_details`.
 
         `force` skips the rules. The answer says what became of it; a repeated proposal is recognised.
         """
         body = {"state": sent_state(state, new_key()), "force": force}
-        return await self._one(OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/set_state", body)
+        return await self._one(
+            models.OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/set_state", body
+        )
 
-    async def read_flow_run_states(self, flow_run_id: UUID | str) -> list[State]:
+    async def read_flow_run_states(self, flow_run_id: UUID | str) -> list[models.State]:
         """Its history, the oldest state first."""
-        return await self._many(State, "GET", "/flow_run_states/", params={"flow_run_id": str(flow_run_id)})
+        return await self._many(models.State, "GET", "/flow_run_states/", params={"flow_run_id": str(flow_run_id)})
 
     async def resume_flow_run(
         self, flow_run_id: UUID | str, run_input: Mapping[str, Any] | None = None
-    ) -> OrchestrationResult:
+    ) -> models.OrchestrationResult:
         """Let a paused or suspended run go on, with the input it waits for."""
         body = {"run_input": plain(run_input)}
-        return await self._one(OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/resume", body)
+        return await self._one(models.OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/resume", body)
 
     async def read_flow_run_graph(self, flow_run_id: UUID | str) -> dict[str, Any]:
         """Its task runs and subflows as a graph."""
@@ -166,9 +166,9 @@ class FlowRunCalls(Calls):
 
     async def get_scheduled_flow_runs_for_deployments(
         self, deployment_ids: Iterable[Any], scheduled_before: Any = None, limit: int | None = None
-    ) -> list[FlowRunResponse]:
+    ) -> list[models.FlowRunResponse]:
         """Runs of deployments that are due before a time, the earliest first."""
         body = body_of(
             deployment_ids=[id_of(each) for each in deployment_ids], scheduled_before=scheduled_before, limit=limit
         )
-        return await self._many(FlowRunResponse, "POST", "/deployments/get_scheduled_flow_runs", body)
+        return await self._many(models.FlowRunResponse, "POST", "/deployments/get_scheduled_flow_runs", body)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part
 from sempre.client.calls.base import Calls
-from sempre.schemas.flows import Flow
-from sempre.schemas.responses import FlowPaginationResponse
 
 __all__ = ["FlowCalls"]
 
@@ -25,13 +24,13 @@ class FlowCalls(Calls):
     ) -> UUID:
         """Get or create a flow. Returns its id."""
         body = body_of(name=flow_name, tags=sorted(tags) if tags else None, labels=labels)
-        return (await self._one(Flow, "POST", "/flows/", body)).id
+        return (await self._one(models.Flow, "POST", "/flows/", body)).id
 
-    async def read_flow(self, flow_id: UUID | str) -> Flow:
-        return await self._one(Flow, "GET", f"/flows/{path_part(flow_id)}")
+    async def read_flow(self, flow_id: UUID | str) -> models.Flow:
+        return await self._one(models.Flow, "GET", f"/flows/{path_part(flow_id)}")
 
-    async def read_flow_by_name(self, flow_name: str) -> Flow:
-        return await self._one(Flow, "GET", f"/flows/name/{path_part(flow_name)}")
+    async def read_flow_by_name(self, flow_name: str) -> models.Flow:
+        return await self._one(models.Flow, "GET", f"/flows/name/{path_part(flow_name)}")
 
     async def read_flows(
         self,
@@ -44,13 +43,15 @@ class FlowCalls(Calls):
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[Flow]:
+    ) -> list[models.Flow]:
         """The flows that match. Without a limit as many as the server gives at once."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter,
             work_pools=work_pool_filter,
         )  # fmt: skip
-        return await self._many(Flow, "POST", "/flows/filter", body_of(body, sort=sort, limit=limit, offset=offset))
+        return await self._many(
+            models.Flow, "POST", "/flows/filter", body_of(body, sort=sort, limit=limit, offset=offset)
+        )
 
     async def paginate_flows(
         self,
@@ -63,14 +64,14 @@ class FlowCalls(Calls):
         sort: str | None = None,
         limit: int | None = None,
         page: int = 1,
-    ) -> FlowPaginationResponse:
+    ) -> models.FlowPaginationResponse:
         """One page of the flows that match, and how many pages there are."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter,
             work_pools=work_pool_filter,
         )  # fmt: skip
         body = body_of(body, sort=sort, limit=limit, page=page)
-        return await self._one(FlowPaginationResponse, "POST", "/flows/paginate", body)
+        return await self._one(models.FlowPaginationResponse, "POST", "/flows/paginate", body)
 
     async def count_flows(self, *, flow_filter: Given | None = None, flow_run_filter: Given | None = None) -> int:
         body = filters(flows=flow_filter, flow_runs=flow_run_filter)

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
+from sempre.client import models
 from sempre.client.bodies import body_of, path_part
 from sempre.client.calls.base import Calls
 from sempre.client.errors import ObjectAlreadyExists
-from sempre.schemas.flow_runs import FlowRunInput
 
 __all__ = ["RunInputCalls"]
 
@@ -39,10 +39,10 @@ class RunInputCalls(Calls):
 
     async def filter_flow_run_input(
         self, flow_run_id: UUID | str, key_prefix: str, limit: int = 1, exclude_keys: set[str] | None = None
-    ) -> list[FlowRunInput]:
+    ) -> list[models.FlowRunInput]:
         """Inputs whose key begins so, the oldest first."""
         body = {"prefix": key_prefix, "limit": limit, "exclude_keys": sorted(exclude_keys or ())}
-        return await self._many(FlowRunInput, "POST", f"/flow_runs/{path_part(flow_run_id)}/input/filter", body)
+        return await self._many(models.FlowRunInput, "POST", f"/flow_runs/{path_part(flow_run_id)}/input/filter", body)
 
     async def delete_flow_run_input(self, flow_run_id: UUID | str, key: str) -> None:
         await self._delete(f"/flow_runs/{path_part(flow_run_id)}/input/{path_part(key)}")

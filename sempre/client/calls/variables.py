@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part, plain
 from sempre.client.calls.base import Calls
 from sempre.client.errors import ObjectAlreadyExists, ObjectNotFound
-from sempre.schemas.variables import Variable
 
 __all__ = ["VariableCalls"]
 
 
 class VariableCalls(Calls):
-    async def create_variable(self, variable: Given) -> Variable:
+    async def create_variable(self, variable: Given) -> models.Variable:
         """Create a variable from a `VariableCreate`. ObjectAlreadyExists if there is one of this name."""
         body = plain(variable)
         try:
-            return await self._one(Variable, "POST", "/variables/", body)
+            return await self._one(models.Variable, "POST", "/variables/", body)
         except ObjectAlreadyExists as error:
             found = await self.read_variable_by_name(body["name"]) if error.repeated else None
             if found is None:
                 raise
             return found
 
-    async def read_variable(self, id: UUID | str) -> Variable:
-        return await self._one(Variable, "GET", f"/variables/{path_part(id)}")
+    async def read_variable(self, id: UUID | str) -> models.Variable:
+        return await self._one(models.Variable, "GET", f"/variables/{path_part(id)}")
 
-    async def read_variable_by_name(self, name: str) -> Variable | None:
+    async def read_variable_by_name(self, name: str) -> models.Variable | None:
         """The variable; None if there is none of this name."""
         try:
-            return await self._one(Variable, "GET", f"/variables/name/{path_part(name)}")
+            return await self._one(models.Variable, "GET", f"/variables/name/{path_part(name)}")
         except ObjectNotFound:
             return None
 
@@ -40,9 +40,9 @@ class VariableCalls(Calls):
         variable_filter: Given | None = None,
         offset: int = 0,
         sort: str | None = None,
-    ) -> list[Variable]:
+    ) -> list[models.Variable]:
         body = body_of(filters(variables=variable_filter), limit=limit, offset=offset, sort=sort)
-        return await self._many(Variable, "POST", "/variables/filter", body)
+        return await self._many(models.Variable, "POST", "/variables/filter", body)
 
     async def update_variable(self, variable: Given, name: str | None = None) -> None:
         """Change the variable called `name`, or the one that `variable` names, to what is given."""

@@ -6,33 +6,34 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part
 from sempre.client.calls.base import Calls
 from sempre.client.errors import ObjectAlreadyExists
-from sempre.schemas.flow_runs import FlowRunResponse
-from sempre.schemas.work_pools import WorkQueueConcurrencyStatus, WorkQueueResponse, WorkQueueStatusDetail
 
 __all__ = ["WorkQueueCalls"]
 
 
 class WorkQueueCalls(Calls):
-    async def create_work_queue(self, name: str, work_pool_name: str | None = None, **fields: Any) -> WorkQueueResponse:
+    async def create_work_queue(
+        self, name: str, work_pool_name: str | None = None, **fields: Any
+    ) -> models.WorkQueueResponse:
         """Create a queue, in a pool or in the default one. `fields` are those of
         `sempre.schemas.work_pools.WorkQueueCreate`. ObjectAlreadyExists if there is one of this name."""
         path = f"/work_pools/{path_part(work_pool_name)}/queues" if work_pool_name else "/work_queues/"
         try:
-            return await self._one(WorkQueueResponse, "POST", path, body_of(name=name, **fields))
+            return await self._one(models.WorkQueueResponse, "POST", path, body_of(name=name, **fields))
         except ObjectAlreadyExists as error:
             if not error.repeated:
                 raise
             return await self.read_work_queue_by_name(name, work_pool_name)
 
-    async def read_work_queue(self, id: UUID | str) -> WorkQueueResponse:
-        return await self._one(WorkQueueResponse, "GET", f"/work_queues/{path_part(id)}")
+    async def read_work_queue(self, id: UUID | str) -> models.WorkQueueResponse:
+        return await self._one(models.WorkQueueResponse, "GET", f"/work_queues/{path_part(id)}")
 
-    async def read_work_queue_by_name(self, name: str, work_pool_name: str | None = None) -> WorkQueueResponse:
+    async def read_work_queue_by_name(self, name: str, work_pool_name: str | None = None) -> models.WorkQueueResponse:
         where = f"/work_pools/{path_part(work_pool_name)}/queues" if work_pool_name else "/work_queues/name"
-        return await self._one(WorkQueueResponse, "GET", f"{where}/{path_part(name)}")
+        return await self._one(models.WorkQueueResponse, "GET", f"{where}/{path_part(name)}")
 
     async def read_work_queues(
         self,
@@ -40,18 +41,18 @@ class WorkQueueCalls(Calls):
         work_queue_filter: Given | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[WorkQueueResponse]:
+    ) -> list[models.WorkQueueResponse]:
         """The queues of a pool, or of all."""
         where = f"/work_pools/{path_part(work_pool_name)}/queues" if work_pool_name else "/work_queues"
         body = body_of(filters(work_queues=work_queue_filter), limit=limit, offset=offset)
-        return await self._many(WorkQueueResponse, "POST", f"{where}/filter", body)
+        return await self._many(models.WorkQueueResponse, "POST", f"{where}/filter", body)
 
     async def match_work_queues(
         self, prefixes: Iterable[str], work_pool_name: str | None = None
-    ) -> list[WorkQueueResponse]:
+    ) -> list[models.WorkQueueResponse]:
         """The queues whose names begin with one of the prefixes."""
         starts = tuple(prefixes)
-        found: list[WorkQueueResponse] = []
+        found: list[models.WorkQueueResponse] = []
         while True:
             page = await self.read_work_queues(work_pool_name, offset=len(found))
             found.extend(page)
@@ -67,20 +68,20 @@ class WorkQueueCalls(Calls):
 
     async def get_runs_in_work_queue(
         self, id: UUID | str, limit: int = 10, scheduled_before: Any = None
-    ) -> list[FlowRunResponse]:
+    ) -> list[models.FlowRunResponse]:
         """Runs of a queue that are due before a time."""
         body = body_of(limit=limit, scheduled_before=scheduled_before)
-        return await self._many(FlowRunResponse, "POST", f"/work_queues/{path_part(id)}/get_runs", body)
+        return await self._many(models.FlowRunResponse, "POST", f"/work_queues/{path_part(id)}/get_runs", body)
 
-    async def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
+    async def read_work_queue_status(self, id: UUID | str) -> models.WorkQueueStatusDetail:
         """Whether runs are late and somebody polls."""
-        return await self._one(WorkQueueStatusDetail, "GET", f"/work_queues/{path_part(id)}/status")
+        return await self._one(models.WorkQueueStatusDetail, "GET", f"/work_queues/{path_part(id)}/status")
 
     async def read_work_queue_concurrency_status(
         self, id: UUID | str, page: int = 1, limit: int | None = None
-    ) -> WorkQueueConcurrencyStatus:
+    ) -> models.WorkQueueConcurrencyStatus:
         """Which runs hold the queue's slots."""
         body = body_of(page=page, limit=limit)
         return await self._one(
-            WorkQueueConcurrencyStatus, "POST", f"/work_queues/{path_part(id)}/concurrency_status", body
+            models.WorkQueueConcurrencyStatus, "POST", f"/work_queues/{path_part(id)}/concurrency_status", body
         )

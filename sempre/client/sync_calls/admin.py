@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.errors import ClientError, ObjectNotFound
 from sempre.client.sync_calls.base import SyncCalls
-from sempre.schemas.responses import ServerDefaultResultStorage
 
 __all__ = ["SyncAdminCalls"]
 
@@ -31,12 +31,12 @@ class SyncAdminCalls(SyncCalls):
         found: dict[str, Any] = self._value("GET", "/admin/settings")
         return found
 
-    def read_default_result_storage(self) -> ServerDefaultResultStorage:
+    def read_default_result_storage(self) -> models.ServerDefaultResultStorage:
         """The block that keeps results where a flow names none."""
         try:
-            return self._one(ServerDefaultResultStorage, "GET", "/admin/storage")
+            return self._one(models.ServerDefaultResultStorage, "GET", "/admin/storage")
         except ObjectNotFound:  # a server from before there was such a thing
-            return ServerDefaultResultStorage()
+            return models.ServerDefaultResultStorage()
 
     def update_default_result_storage(self, block_document_id: UUID | str) -> None:
         self._request("PUT", "/admin/storage", {"default_result_storage_block_id": str(block_document_id)})

@@ -6,16 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, path_part, plain
 from sempre.client.errors import ObjectAlreadyExists, ObjectNotFound
 from sempre.client.sync_calls.base import SyncCalls
-from sempre.schemas.concurrency import (
-    ConcurrencyLimit,
-    ConcurrencyLimitV2,
-    ConcurrencyLimitWithLeaseResponse,
-    GlobalConcurrencyLimitResponse,
-    MinimalConcurrencyLimitResponse,
-)
 
 __all__ = ["SyncConcurrencyCalls"]
 
@@ -32,12 +26,12 @@ class SyncConcurrencyCalls(SyncCalls):
         mode: str = "concurrency",
         lease_duration: float = 300,
         holder: Given | None = None,
-    ) -> ConcurrencyLimitWithLeaseResponse:
+    ) -> models.ConcurrencyLimitWithLeaseResponse:
         """Take slots of every limit that exists of `names`, for `lease_duration` seconds. An answer without limits
         means that none of them exists. ApiRefused with 423 while there are too few: `retry_after` seconds later is a
         good time to ask again."""
         body = body_of(names=sorted(names), slots=slots, mode=mode, lease_duration=lease_duration, holder=holder)
-        return self._one(ConcurrencyLimitWithLeaseResponse, "POST", f"{_V2}/increment-with-lease", body)
+        return self._one(models.ConcurrencyLimitWithLeaseResponse, "POST", f"{_V2}/increment-with-lease", body)
 
     def renew_concurrency_lease(self, lease_id: UUID | str, lease_duration: float) -> None:
         """Keep the slots for so many seconds from now. ObjectNotFound once the lease is gone."""
@@ -54,17 +48,17 @@ class SyncConcurrencyCalls(SyncCalls):
 
     def increment_concurrency_slots(
         self, names: Iterable[str], slots: int, mode: str = "concurrency"
-    ) -> list[MinimalConcurrencyLimitResponse]:
+    ) -> list[models.MinimalConcurrencyLimitResponse]:
         """Take slots without a lease: of limits that decay (`mode="rate_limit"`), which nobody gives back."""
         body = {"names": sorted(names), "slots": slots, "mode": mode}
-        return self._many(MinimalConcurrencyLimitResponse, "POST", f"{_V2}/increment", body)
+        return self._many(models.MinimalConcurrencyLimitResponse, "POST", f"{_V2}/increment", body)
 
     def release_concurrency_slots(
         self, names: Iterable[str], slots: int, occupancy_seconds: float
-    ) -> list[MinimalConcurrencyLimitResponse]:
+    ) -> list[models.MinimalConcurrencyLimitResponse]:
         """Give back slots that were taken without a lease."""
         body = {"names": sorted(names), "slots": slots, "occupancy_seconds": occupancy_seconds}
-        return self._many(MinimalConcurrencyLimitResponse, "POST", f"{_V2}/decrement", body)
+        return self._many(models.MinimalConcurrencyLimitResponse, "POST", f"{_V2}/decrement", body)
 
     # --- limits by name --------------------------------------------------------------------------------
 
@@ -72,20 +66,20 @@ class SyncConcurrencyCalls(SyncCalls):
         """Create a limit from a `ConcurrencyLimitV2Create`; returns its id. ObjectAlreadyExists if there is one."""
         body = plain(concurrency_limit)
         try:
-            return (self._one(ConcurrencyLimitV2, "POST", f"{_V2}/", body)).id
+            return (self._one(models.ConcurrencyLimitV2, "POST", f"{_V2}/", body)).id
         except ObjectAlreadyExists as error:
             if not error.repeated:
                 raise
             return (self.read_global_concurrency_limit_by_name(body["name"])).id
 
-    def read_global_concurrency_limit_by_name(self, name: str) -> GlobalConcurrencyLimitResponse:
-        return self._one(GlobalConcurrencyLimitResponse, "GET", f"{_V2}/{path_part(name)}")
+    def read_global_concurrency_limit_by_name(self, name: str) -> models.GlobalConcurrencyLimitResponse:
+        return self._one(models.GlobalConcurrencyLimitResponse, "GET", f"{_V2}/{path_part(name)}")
 
     def read_global_concurrency_limits(
         self, limit: int | None = None, offset: int = 0
-    ) -> list[GlobalConcurrencyLimitResponse]:
+    ) -> list[models.GlobalConcurrencyLimitResponse]:
         body = body_of(limit=limit, offset=offset)
-        return self._many(GlobalConcurrencyLimitResponse, "POST", f"{_V2}/filter", body)
+        return self._many(models.GlobalConcurrencyLimitResponse, "POST", f"{_V2}/filter", body)
 
     def update_global_concurrency_limit(self, name: str, concurrency_limit: Given) -> None:
         self._request("PATCH", f"{_V2}/{path_part(name)}", plain(concurrency_limit))
@@ -105,14 +99,14 @@ class SyncConcurrencyCalls(SyncCalls):
     def create_concurrency_limit(self, tag: str, concurrency_limit: int) -> UUID:
         """Limit the task runs with a tag, or change the limit there is. Returns its id."""
         body = {"tag": tag, "concurrency_limit": concurrency_limit}
-        return (self._one(ConcurrencyLimit, "POST", "/concurrency_limits/", body)).id
+        return (self._one(models.ConcurrencyLimit, "POST", "/concurrency_limits/", body)).id
 
-    def read_concurrency_limit_by_tag(self, tag: str) -> ConcurrencyLimit:
-        return self._one(ConcurrencyLimit, "GET", f"/concurrency_limits/tag/{path_part(tag)}")
+    def read_concurrency_limit_by_tag(self, tag: str) -> models.ConcurrencyLimit:
+        return self._one(models.ConcurrencyLimit, "GET", f"/concurrency_limits/tag/{path_part(tag)}")
 
-    def read_concurrency_limits(self, limit: int | None = None, offset: int = 0) -> list[ConcurrencyLimit]:
+    def read_concurrency_limits(self, limit: int | None = None, offset: int = 0) -> list[models.ConcurrencyLimit]:
         body = body_of(limit=limit, offset=offset)
-        return self._many(ConcurrencyLimit, "POST", "/concurrency_limits/filter", body)
+        return self._many(models.ConcurrencyLimit, "POST", "/concurrency_limits/filter", body)
 
     def reset_concurrency_limit_by_tag(self, tag: str, slot_override: list[UUID] | None = None) -> None:
         """Free all slots, or have exactly these task runs hold one each."""

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part, plain, state_body
 from sempre.client.sync_calls.base import SyncCalls, new_key
-from sempre.schemas.deployments import DeploymentResponse, DeploymentSchedule
-from sempre.schemas.flow_runs import FlowRunResponse
-from sempre.schemas.responses import DeploymentPaginationResponse
 
 __all__ = ["SyncDeploymentCalls"]
 
@@ -30,16 +28,16 @@ class SyncDeploymentCalls(SyncCalls):
         """Change what is given, as `sempre.schemas.deployments.DeploymentUpdate` or by its fields."""
         self._request("PATCH", f"/deployments/{path_part(deployment_id)}", body_of(deployment, **fields))
 
-    def read_deployment(self, deployment_id: UUID | str) -> DeploymentResponse:
-        return self._one(DeploymentResponse, "GET", f"/deployments/{path_part(deployment_id)}")
+    def read_deployment(self, deployment_id: UUID | str) -> models.DeploymentResponse:
+        return self._one(models.DeploymentResponse, "GET", f"/deployments/{path_part(deployment_id)}")
 
-    def read_deployment_by_name(self, name: str) -> DeploymentResponse:
+    def read_deployment_by_name(self, name: str) -> models.DeploymentResponse:
         """The deployment called `flow name/deployment name`. ValueError for another form."""
         flow_name, slash, deployment_name = name.partition("/")
         if not slash or not flow_name or not deployment_name:
             raise ValueError(f"{name!r} is not of the form flow/deployment")
         path = f"/deployments/name/{path_part(flow_name)}/{path_part(deployment_name)}"
-        return self._one(DeploymentResponse, "GET", path)
+        return self._one(models.DeploymentResponse, "GET", path)
 
     def read_deployments(
         self,
@@ -53,14 +51,14 @@ class SyncDeploymentCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[DeploymentResponse]:
+    ) -> list[models.DeploymentResponse]:
         """The deployments that match. Without a limit as many as the server gives at once."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter,
             work_pools=work_pool_filter, work_pool_queues=work_queue_filter,
         )  # fmt: skip
         body = body_of(body, sort=sort, limit=limit, offset=offset)
-        return self._many(DeploymentResponse, "POST", "/deployments/filter", body)
+        return self._many(models.DeploymentResponse, "POST", "/deployments/filter", body)
 
     def paginate_deployments(
         self,
@@ -70,10 +68,10 @@ class SyncDeploymentCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         page: int = 1,
-    ) -> DeploymentPaginationResponse:
+    ) -> models.DeploymentPaginationResponse:
         """One page of the deployments that match, and how many pages there are."""
         body = body_of(filters(flows=flow_filter, deployments=deployment_filter), sort=sort, limit=limit, page=page)
-        return self._one(DeploymentPaginationResponse, "POST", "/deployments/paginate", body)
+        return self._one(models.DeploymentPaginationResponse, "POST", "/deployments/paginate", body)
 
     def count_deployments(self, *, deployment_filter: Given | None = None) -> int:
         return int(self._value("POST", "/deployments/count", filters(deployments=deployment_filter)))
@@ -101,7 +99,7 @@ class SyncDeploymentCalls(SyncCalls):
         work_queue_name: str | None = None,
         job_variables: Mapping[str, Any] | None = None,
         labels: Mapping[str, Any] | None = None,
-    ) -> FlowRunResponse:
+    ) -> models.FlowRunResponse:
         """Create a run of a deployment, scheduled for now unless `state` says otherwise.
 
         Without an idempotency key it gets one of its own, so that a lost answer never makes a second run.
@@ -113,21 +111,21 @@ class SyncDeploymentCalls(SyncCalls):
             idempotency_key=idempotency_key or f"sempre:{new_key()}",
         )  # fmt: skip
         path = f"/deployments/{path_part(deployment_id)}/create_flow_run"
-        return self._one(FlowRunResponse, "POST", path, body)
+        return self._one(models.FlowRunResponse, "POST", path, body)
 
     def create_deployment_schedules(
         self, deployment_id: UUID | str, schedules: Iterable[Any]
-    ) -> list[DeploymentSchedule]:
+    ) -> list[models.DeploymentSchedule]:
         """Add schedules: `DeploymentScheduleCreate`, mappings, or pairs of a schedule and whether it is active."""
         body = []
         for each in schedules:
             schedule, active = each if isinstance(each, tuple) else (None, None)
             body.append(plain(each) if schedule is None else {"schedule": plain(schedule), "active": active})
         path = f"/deployments/{path_part(deployment_id)}/schedules"
-        return self._many(DeploymentSchedule, "POST", path, body)
+        return self._many(models.DeploymentSchedule, "POST", path, body)
 
-    def read_deployment_schedules(self, deployment_id: UUID | str) -> list[DeploymentSchedule]:
-        return self._many(DeploymentSchedule, "GET", f"/deployments/{path_part(deployment_id)}/schedules")
+    def read_deployment_schedules(self, deployment_id: UUID | str) -> list[models.DeploymentSchedule]:
+        return self._many(models.DeploymentSchedule, "GET", f"/deployments/{path_part(deployment_id)}/schedules")
 
     def update_deployment_schedule(
         self,

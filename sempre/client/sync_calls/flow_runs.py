@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, id_of, path_part, plain, sent_state, state_body
 from sempre.client.sync_calls.base import SyncCalls, new_key
-from sempre.schemas.flow_runs import FlowRunResponse
-from sempre.schemas.responses import FlowRunPaginationResponse, OrchestrationResult
-from sempre.schemas.states import State
 
 __all__ = ["SyncFlowRunCalls"]
 
@@ -34,7 +32,7 @@ class SyncFlowRunCalls(SyncCalls):
         empirical_policy: Given | None = None,
         labels: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
-    ) -> FlowRunResponse:
+    ) -> models.FlowRunResponse:
         """Create a run of a flow: the flow's id, an object with an `id`, or one with a `name`, which is created first.
 
         Without an idempotency key it gets one of its own, so that a lost answer never makes a second run.
@@ -50,10 +48,10 @@ class SyncFlowRunCalls(SyncCalls):
             flow_version=flow_version, empirical_policy=empirical_policy, labels=labels,
             idempotency_key=idempotency_key or f"sempre:{new_key()}",
         )  # fmt: skip
-        return self._one(FlowRunResponse, "POST", "/flow_runs/", body)
+        return self._one(models.FlowRunResponse, "POST", "/flow_runs/", body)
 
-    def read_flow_run(self, flow_run_id: UUID | str) -> FlowRunResponse:
-        return self._one(FlowRunResponse, "GET", f"/flow_runs/{path_part(flow_run_id)}")
+    def read_flow_run(self, flow_run_id: UUID | str) -> models.FlowRunResponse:
+        return self._one(models.FlowRunResponse, "GET", f"/flow_runs/{path_part(flow_run_id)}")
 
     def read_flow_runs(
         self,
@@ -67,14 +65,14 @@ class SyncFlowRunCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[FlowRunResponse]:
+    ) -> list[models.FlowRunResponse]:
         """The runs that match. Without a limit as many as the server gives at once."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter,
             work_pools=work_pool_filter, work_pool_queues=work_queue_filter,
         )  # fmt: skip
         body = body_of(body, sort=sort, limit=limit, offset=offset)
-        return self._many(FlowRunResponse, "POST", "/flow_runs/filter", body)
+        return self._many(models.FlowRunResponse, "POST", "/flow_runs/filter", body)
 
     def paginate_flow_runs(
         self,
@@ -86,13 +84,13 @@ class SyncFlowRunCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         page: int = 1,
-    ) -> FlowRunPaginationResponse:
+    ) -> models.FlowRunPaginationResponse:
         """One page of the runs that match, and how many pages there are."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, deployments=deployment_filter, work_pools=work_pool_filter
         )
         body = body_of(body, sort=sort, limit=limit, page=page)
-        return self._one(FlowRunPaginationResponse, "POST", "/flow_runs/paginate", body)
+        return self._one(models.FlowRunPaginationResponse, "POST", "/flow_runs/paginate", body)
 
     def count_flow_runs(
         self,
@@ -139,24 +137,26 @@ class SyncFlowRunCalls(SyncCalls):
     def delete_flow_run(self, flow_run_id: UUID | str) -> None:
         self._delete(f"/flow_runs/{path_part(flow_run_id)}")
 
-    def set_flow_run_state(self, flow_run_id: UUID | str, state: Given, force: bool = False) -> OrchestrationResult:
+    def set_flow_run_state(
+        self, flow_run_id: UUID | str, state: Given, force: bool = False
+    ) -> models.OrchestrationResult:
         """Propose a state: a schema, or a mapping with `type` and perhaps `name`, `message`, `data`, `state_details`.
 
         `force` skips the rules. The answer says what became of it; a repeated proposal is recognised.
         """
         body = {"state": sent_state(state, new_key()), "force": force}
-        return self._one(OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/set_state", body)
+        return self._one(models.OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/set_state", body)
 
-    def read_flow_run_states(self, flow_run_id: UUID | str) -> list[State]:
+    def read_flow_run_states(self, flow_run_id: UUID | str) -> list[models.State]:
         """Its history, the oldest state first."""
-        return self._many(State, "GET", "/flow_run_states/", params={"flow_run_id": str(flow_run_id)})
+        return self._many(models.State, "GET", "/flow_run_states/", params={"flow_run_id": str(flow_run_id)})
 
     def resume_flow_run(
         self, flow_run_id: UUID | str, run_input: Mapping[str, Any] | None = None
-    ) -> OrchestrationResult:
+    ) -> models.OrchestrationResult:
         """Let a paused or suspended run go on, with the input it waits for."""
         body = {"run_input": plain(run_input)}
-        return self._one(OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/resume", body)
+        return self._one(models.OrchestrationResult, "POST", f"/flow_runs/{path_part(flow_run_id)}/resume", body)
 
     def read_flow_run_graph(self, flow_run_id: UUID | str) -> dict[str, Any]:
         """Its task runs and subflows as a graph."""
@@ -165,9 +165,9 @@ class SyncFlowRunCalls(SyncCalls):
 
     def get_scheduled_flow_runs_for_deployments(
         self, deployment_ids: Iterable[Any], scheduled_before: Any = None, limit: int | None = None
-    ) -> list[FlowRunResponse]:
+    ) -> list[models.FlowRunResponse]:
         """Runs of deployments that are due before a time, the earliest first."""
         body = body_of(
             deployment_ids=[id_of(each) for each in deployment_ids], scheduled_before=scheduled_before, limit=limit
         )
-        return self._many(FlowRunResponse, "POST", "/deployments/get_scheduled_flow_runs", body)
+        return self._many(models.FlowRunResponse, "POST", "/deployments/get_scheduled_flow_runs", body)

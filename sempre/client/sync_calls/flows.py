@@ -6,10 +6,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part
 from sempre.client.sync_calls.base import SyncCalls
-from sempre.schemas.flows import Flow
-from sempre.schemas.responses import FlowPaginationResponse
 
 __all__ = ["SyncFlowCalls"]
 
@@ -26,13 +25,13 @@ class SyncFlowCalls(SyncCalls):
     ) -> UUID:
         """Get or create a flow. Returns its id."""
         body = body_of(name=flow_name, tags=sorted(tags) if tags else None, labels=labels)
-        return (self._one(Flow, "POST", "/flows/", body)).id
+        return (self._one(models.Flow, "POST", "/flows/", body)).id
 
-    def read_flow(self, flow_id: UUID | str) -> Flow:
-        return self._one(Flow, "GET", f"/flows/{path_part(flow_id)}")
+    def read_flow(self, flow_id: UUID | str) -> models.Flow:
+        return self._one(models.Flow, "GET", f"/flows/{path_part(flow_id)}")
 
-    def read_flow_by_name(self, flow_name: str) -> Flow:
-        return self._one(Flow, "GET", f"/flows/name/{path_part(flow_name)}")
+    def read_flow_by_name(self, flow_name: str) -> models.Flow:
+        return self._one(models.Flow, "GET", f"/flows/name/{path_part(flow_name)}")
 
     def read_flows(
         self,
@@ -45,13 +44,13 @@ class SyncFlowCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[Flow]:
+    ) -> list[models.Flow]:
         """The flows that match. Without a limit as many as the server gives at once."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter,
             work_pools=work_pool_filter,
         )  # fmt: skip
-        return self._many(Flow, "POST", "/flows/filter", body_of(body, sort=sort, limit=limit, offset=offset))
+        return self._many(models.Flow, "POST", "/flows/filter", body_of(body, sort=sort, limit=limit, offset=offset))
 
     def paginate_flows(
         self,
@@ -64,14 +63,14 @@ class SyncFlowCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         page: int = 1,
-    ) -> FlowPaginationResponse:
+    ) -> models.FlowPaginationResponse:
         """One page of the flows that match, and how many pages there are."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter,
             work_pools=work_pool_filter,
         )  # fmt: skip
         body = body_of(body, sort=sort, limit=limit, page=page)
-        return self._one(FlowPaginationResponse, "POST", "/flows/paginate", body)
+        return self._one(models.FlowPaginationResponse, "POST", "/flows/paginate", body)
 
     def count_flows(self, *, flow_filter: Given | None = None, flow_run_filter: Given | None = None) -> int:
         body = filters(flows=flow_filter, flow_runs=flow_run_filter)

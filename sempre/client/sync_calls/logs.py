@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, plain
 from sempre.client.sync_calls.base import SyncCalls
-from sempre.schemas.logs import Log
 
 __all__ = ["SyncLogCalls"]
 
@@ -15,7 +15,7 @@ __all__ = ["SyncLogCalls"]
 class SyncLogCalls(SyncCalls):
     def create_logs(self, logs: Iterable[Given]) -> None:
         """Store lines now. Runs' own lines go by `sempre.client.shipping`, which outlasts an outage."""
-        self._request("POST", "/logs/", [plain(each) for each in logs])
+        self._created("/logs/", [plain(each) for each in logs])
 
     def read_logs(
         self,
@@ -23,7 +23,7 @@ class SyncLogCalls(SyncCalls):
         limit: int | None = None,
         offset: int = 0,
         sort: str = "TIMESTAMP_ASC",
-    ) -> list[Log]:
+    ) -> list[models.Log]:
         """The lines that match. Without a limit as many as the server gives at once."""
         body = body_of(filters(logs=log_filter), limit=limit, offset=offset, sort=sort)
-        return self._many(Log, "POST", "/logs/filter", body)
+        return self._many(models.Log, "POST", "/logs/filter", body)

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
+from sempre.client import models
 from sempre.client.bodies import body_of, path_part
 from sempre.client.errors import ObjectAlreadyExists
 from sempre.client.sync_calls.base import SyncCalls
-from sempre.schemas.flow_runs import FlowRunInput
 
 __all__ = ["SyncRunInputCalls"]
 
@@ -38,10 +38,10 @@ class SyncRunInputCalls(SyncCalls):
 
     def filter_flow_run_input(
         self, flow_run_id: UUID | str, key_prefix: str, limit: int = 1, exclude_keys: set[str] | None = None
-    ) -> list[FlowRunInput]:
+    ) -> list[models.FlowRunInput]:
         """Inputs whose key begins so, the oldest first."""
         body = {"prefix": key_prefix, "limit": limit, "exclude_keys": sorted(exclude_keys or ())}
-        return self._many(FlowRunInput, "POST", f"/flow_runs/{path_part(flow_run_id)}/input/filter", body)
+        return self._many(models.FlowRunInput, "POST", f"/flow_runs/{path_part(flow_run_id)}/input/filter", body)
 
     def delete_flow_run_input(self, flow_run_id: UUID | str, key: str) -> None:
         self._delete(f"/flow_runs/{path_part(flow_run_id)}/input/{path_part(key)}")

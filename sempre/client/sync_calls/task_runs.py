@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part, sent_state, state_body
 from sempre.client.sync_calls.base import SyncCalls, new_key
-from sempre.schemas.responses import OrchestrationResult, TaskRunPaginationResponse
-from sempre.schemas.states import State
-from sempre.schemas.task_runs import TaskRun
 
 __all__ = ["SyncTaskRunCalls"]
 
@@ -32,7 +30,7 @@ class SyncTaskRunCalls(SyncCalls):
         task_version: str | None = None,
         empirical_policy: Given | None = None,
         labels: Mapping[str, Any] | None = None,
-    ) -> TaskRun:
+    ) -> models.TaskRun:
         """Get or create the task run with this identity: flow run, task key and dynamic key."""
         body = body_of(
             id=id or new_key(), name=name, flow_run_id=flow_run_id, task_key=task_key, dynamic_key=dynamic_key,
@@ -40,10 +38,10 @@ class SyncTaskRunCalls(SyncCalls):
             task_inputs=task_inputs, cache_key=cache_key, task_version=task_version,
             empirical_policy=empirical_policy, labels=labels,
         )  # fmt: skip
-        return self._one(TaskRun, "POST", "/task_runs/", body)
+        return self._one(models.TaskRun, "POST", "/task_runs/", body)
 
-    def read_task_run(self, task_run_id: UUID | str) -> TaskRun:
-        return self._one(TaskRun, "GET", f"/task_runs/{path_part(task_run_id)}")
+    def read_task_run(self, task_run_id: UUID | str) -> models.TaskRun:
+        return self._one(models.TaskRun, "GET", f"/task_runs/{path_part(task_run_id)}")
 
     def read_task_runs(
         self,
@@ -55,13 +53,13 @@ class SyncTaskRunCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[TaskRun]:
+    ) -> list[models.TaskRun]:
         """The runs that match. Without a limit as many as the server gives at once."""
         body = filters(
             flows=flow_filter, flow_runs=flow_run_filter, task_runs=task_run_filter, deployments=deployment_filter
         )
         body = body_of(body, sort=sort, limit=limit, offset=offset)
-        return self._many(TaskRun, "POST", "/task_runs/filter", body)
+        return self._many(models.TaskRun, "POST", "/task_runs/filter", body)
 
     def paginate_task_runs(
         self,
@@ -71,10 +69,10 @@ class SyncTaskRunCalls(SyncCalls):
         sort: str | None = None,
         limit: int | None = None,
         page: int = 1,
-    ) -> TaskRunPaginationResponse:
+    ) -> models.TaskRunPaginationResponse:
         """One page of the runs that match, and how many pages there are."""
         body = body_of(filters(flow_runs=flow_run_filter, task_runs=task_run_filter), sort=sort, limit=limit, page=page)
-        return self._one(TaskRunPaginationResponse, "POST", "/task_runs/paginate", body)
+        return self._one(models.TaskRunPaginationResponse, "POST", "/task_runs/paginate", body)
 
     def count_task_runs(self, *, flow_run_filter: Given | None = None, task_run_filter: Given | None = None) -> int:
         body = filters(flow_runs=flow_run_filter, task_runs=task_run_filter)
@@ -86,11 +84,13 @@ class SyncTaskRunCalls(SyncCalls):
     def delete_task_run(self, task_run_id: UUID | str) -> None:
         self._delete(f"/task_runs/{path_part(task_run_id)}")
 
-    def set_task_run_state(self, task_run_id: UUID | str, state: Given, force: bool = False) -> OrchestrationResult:
+    def set_task_run_state(
+        self, task_run_id: UUID | str, state: Given, force: bool = False
+    ) -> models.OrchestrationResult:
         """Propose a state, as `set_flow_run_state` does."""
         body = {"state": sent_state(state, new_key()), "force": force}
-        return self._one(OrchestrationResult, "POST", f"/task_runs/{path_part(task_run_id)}/set_state", body)
+        return self._one(models.OrchestrationResult, "POST", f"/task_runs/{path_part(task_run_id)}/set_state", body)
 
-    def read_task_run_states(self, task_run_id: UUID | str) -> list[State]:
+    def read_task_run_states(self, task_run_id: UUID | str) -> list[models.State]:
         """Its history, the oldest state first."""
-        return self._many(State, "GET", "/task_run_states/", params={"task_run_id": str(task_run_id)})
+        return self._many(models.State, "GET", "/task_run_states/", params={"task_run_id": str(task_run_id)})

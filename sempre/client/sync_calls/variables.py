@@ -5,33 +5,33 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part, plain
 from sempre.client.errors import ObjectAlreadyExists, ObjectNotFound
 from sempre.client.sync_calls.base import SyncCalls
-from sempre.schemas.variables import Variable
 
 __all__ = ["SyncVariableCalls"]
 
 
 class SyncVariableCalls(SyncCalls):
-    def create_variable(self, variable: Given) -> Variable:
+    def create_variable(self, variable: Given) -> models.Variable:
         """Create a variable from a `VariableCreate`. ObjectAlreadyExists if there is one of this name."""
         body = plain(variable)
         try:
-            return self._one(Variable, "POST", "/variables/", body)
+            return self._one(models.Variable, "POST", "/variables/", body)
         except ObjectAlreadyExists as error:
             found = self.read_variable_by_name(body["name"]) if error.repeated else None
             if found is None:
                 raise
             return found
 
-    def read_variable(self, id: UUID | str) -> Variable:
-        return self._one(Variable, "GET", f"/variables/{path_part(id)}")
+    def read_variable(self, id: UUID | str) -> models.Variable:
+        return self._one(models.Variable, "GET", f"/variables/{path_part(id)}")
 
-    def read_variable_by_name(self, name: str) -> Variable | None:
+    def read_variable_by_name(self, name: str) -> models.Variable | None:
         """The variable; None if there is none of this name."""
         try:
-            return self._one(Variable, "GET", f"/variables/name/{path_part(name)}")
+            return self._one(models.Variable, "GET", f"/variables/name/{path_part(name)}")
         except ObjectNotFound:
             return None
 
@@ -41,9 +41,9 @@ class SyncVariableCalls(SyncCalls):
         variable_filter: Given | None = None,
         offset: int = 0,
         sort: str | None = None,
-    ) -> list[Variable]:
+    ) -> list[models.Variable]:
         body = body_of(filters(variables=variable_filter), limit=limit, offset=offset, sort=sort)
-        return self._many(Variable, "POST", "/variables/filter", body)
+        return self._many(models.Variable, "POST", "/variables/filter", body)
 
     def update_variable(self, variable: Given, name: str | None = None) -> None:
         """Change the variable called `name`, or the one that `variable` names, to what is given."""

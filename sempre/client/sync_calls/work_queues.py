@@ -7,33 +7,34 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from sempre.client import models
 from sempre.client.bodies import Given, body_of, filters, path_part
 from sempre.client.errors import ObjectAlreadyExists
 from sempre.client.sync_calls.base import SyncCalls
-from sempre.schemas.flow_runs import FlowRunResponse
-from sempre.schemas.work_pools import WorkQueueConcurrencyStatus, WorkQueueResponse, WorkQueueStatusDetail
 
 __all__ = ["SyncWorkQueueCalls"]
 
 
 class SyncWorkQueueCalls(SyncCalls):
-    def create_work_queue(self, name: str, work_pool_name: str | None = None, **fields: Any) -> WorkQueueResponse:
+    def create_work_queue(
+        self, name: str, work_pool_name: str | None = None, **fields: Any
+    ) -> models.WorkQueueResponse:
         """Create a queue, in a pool or in the default one. `fields` are those of
         `sempre.schemas.work_pools.WorkQueueCreate`. ObjectAlreadyExists if there is one of this name."""
         path = f"/work_pools/{path_part(work_pool_name)}/queues" if work_pool_name else "/work_queues/"
         try:
-            return self._one(WorkQueueResponse, "POST", path, body_of(name=name, **fields))
+            return self._one(models.WorkQueueResponse, "POST", path, body_of(name=name, **fields))
         except ObjectAlreadyExists as error:
             if not error.repeated:
                 raise
             return self.read_work_queue_by_name(name, work_pool_name)
 
-    def read_work_queue(self, id: UUID | str) -> WorkQueueResponse:
-        return self._one(WorkQueueResponse, "GET", f"/work_queues/{path_part(id)}")
+    def read_work_queue(self, id: UUID | str) -> models.WorkQueueResponse:
+        return self._one(models.WorkQueueResponse, "GET", f"/work_queues/{path_part(id)}")
 
-    def read_work_queue_by_name(self, name: str, work_pool_name: str | None = None) -> WorkQueueResponse:
+    def read_work_queue_by_name(self, name: str, work_pool_name: str | None = None) -> models.WorkQueueResponse:
         where = f"/work_pools/{path_part(work_pool_name)}/queues" if work_pool_name else "/work_queues/name"
-        return self._one(WorkQueueResponse, "GET", f"{where}/{path_part(name)}")
+        return self._one(models.WorkQueueResponse, "GET", f"{where}/{path_part(name)}")
 
     def read_work_queues(
         self,
@@ -41,16 +42,18 @@ class SyncWorkQueueCalls(SyncCalls):
         work_queue_filter: Given | None = None,
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[WorkQueueResponse]:
+    ) -> list[models.WorkQueueResponse]:
         """The queues of a pool, or of all."""
         where = f"/work_pools/{path_part(work_pool_name)}/queues" if work_pool_name else "/work_queues"
         body = body_of(filters(work_queues=work_queue_filter), limit=limit, offset=offset)
-        return self._many(WorkQueueResponse, "POST", f"{where}/filter", body)
+        return self._many(models.WorkQueueResponse, "POST", f"{where}/filter", body)
 
-    def match_work_queues(self, prefixes: Iterable[str], work_pool_name: str | None = None) -> list[WorkQueueResponse]:
+    def match_work_queues(
+        self, prefixes: Iterable[str], work_pool_name: str | None = None
+    ) -> list[models.WorkQueueResponse]:
         """The queues whose names begin with one of the prefixes."""
         starts = tuple(prefixes)
-        found: list[WorkQueueResponse] = []
+        found: list[models.WorkQueueResponse] = []
         while True:
             page = self.read_work_queues(work_pool_name, offset=len(found))
             found.extend(page)
@@ -66,18 +69,20 @@ class SyncWorkQueueCalls(SyncCalls):
 
     def get_runs_in_work_queue(
         self, id: UUID | str, limit: int = 10, scheduled_before: Any = None
-    ) -> list[FlowRunResponse]:
+    ) -> list[models.FlowRunResponse]:
         """Runs of a queue that are due before a time."""
         body = body_of(limit=limit, scheduled_before=scheduled_before)
-        return self._many(FlowRunResponse, "POST", f"/work_queues/{path_part(id)}/get_runs", body)
+        return self._many(models.FlowRunResponse, "POST", f"/work_queues/{path_part(id)}/get_runs", body)
 
-    def read_work_queue_status(self, id: UUID | str) -> WorkQueueStatusDetail:
+    def read_work_queue_status(self, id: UUID | str) -> models.WorkQueueStatusDetail:
         """Whether runs are late and somebody polls."""
-        return self._one(WorkQueueStatusDetail, "GET", f"/work_queues/{path_part(id)}/status")
+        return self._one(models.WorkQueueStatusDetail, "GET", f"/work_queues/{path_part(id)}/status")
 
     def read_work_queue_concurrency_status(
         self, id: UUID | str, page: int = 1, limit: int | None = None
-    ) -> WorkQueueConcurrencyStatus:
+    ) -> models.WorkQueueConcurrencyStatus:
         """Which runs hold the queue's slots."""
         body = body_of(page=page, limit=limit)
-        return self._one(WorkQueueConcurrencyStatus, "POST", f"/work_queues/{path_part(id)}/concurrency_status", body)
+        return self._one(
+            models.WorkQueueConcurrencyStatus, "POST", f"/work_queues/{path_part(id)}/concurrency_status", body
+        )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from sempre.sdk.context import FlowRunContext, TaskRunContext, current_tags, parents
-from sempre.sdk.engine.drivers import adrive, drive, drive_generator
+from sempre.sdk.engine.asset_events import upstream_assets
+from sempre.sdk.engine.drivers import adrive, adrive_generator, drive, drive_generator
 from sempre.sdk.engine.effects import Steps
 from sempre.sdk.engine.flow_run import FlowCall, FlowEnd, run_flow
 from sempre.sdk.engine.task_run import TaskCall, begin, run_task
@@ -53,6 +55,7 @@ def prepare(
         logger=task_logger(run, task.name, flow),
         related=_related(run, flow),
         flow=flow,
+        used_assets=upstream_assets(task, run, flow),
     )
     if run.state is None:
         current_world().emit(begin(call).event)
@@ -64,10 +67,11 @@ def call_task(
 ) -> Any:
     """Run a task in the calling thread; for a coroutine function: the coroutine that does."""
     parameters = task.signature.bind(args, kwargs)
+    if task.isgenerator and not return_state:
+        generate = _agenerate_task if task.isasync else _generate_task
+        return generate(task, parameters, wait_for)
     if task.isasync:
         return _acall_task(task, parameters, wait_for, return_state)
-    if task.isgenerator and not return_state:
-        return _generate_task(task, parameters, wait_for)
     call = prepare(task, parameters, wait_for)
     return _outcome(call, drive(run_task(call), current_world()), return_state)
 
@@ -75,6 +79,16 @@ def call_task(
 def _generate_task(task: Task[Any, Any], parameters: dict[str, Any], wait_for: Any) -> Iterator[Any]:
     call = prepare(task, parameters, wait_for)
     yield from drive_generator(run_task(call), current_world())
+    if call.returned is None and call.run.state is not None:
+        call.run.state.result()
+
+
+async def _agenerate_task(task: Task[Any, Any], parameters: dict[str, Any], wait_for: Any) -> AsyncIterator[Any]:
+    call = prepare(task, parameters, wait_for)
+    items = adrive_generator(run_task(call), current_world())
+    async with aclosing(items):
+        async for item in items:
+            yield item
     if call.returned is None and call.run.state is not None:
         call.run.state.result()
 
@@ -134,7 +148,7 @@ def execute_flow_run(
 def _run(call: FlowCall, return_state: bool) -> Any:
     world = current_world()
     if call.flow.isgenerator and not return_state:
-        return _generate_flow(call, world)
+        return _agenerate_flow(call, world) if call.flow.isasync else _generate_flow(call, world)
     if not call.flow.isasync:
         return drive(run_flow(call, world), world).outcome(return_state)
 
@@ -152,6 +166,20 @@ def _generate_flow(call: FlowCall, world: World) -> Iterator[Any]:
         ends.append((yield from run_flow(call, world)))
 
     yield from drive_generator(steps(), world)
+    if ends[0].returned is None:
+        ends[0].state.result()
+
+
+async def _agenerate_flow(call: FlowCall, world: World) -> AsyncIterator[Any]:
+    ends: list[FlowEnd] = []
+
+    def steps() -> Steps[None]:
+        ends.append((yield from run_flow(call, world)))
+
+    items = adrive_generator(steps(), world)
+    async with aclosing(items):
+        async for item in items:
+            yield item
     if ends[0].returned is None:
         ends[0].state.result()
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import nullcontext
 from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
+from sempre.sdk.engine import interruptions
 from sempre.sdk.engine.effects import Await, Call, Do, Effect, Emit, Hooks, Outcome, Request, Say, Sleep, Steps
 from sempre.sdk.engine.timeouts import time_limit
 from sempre.sdk.engine.world import World
 
-__all__ = ["adrive", "drive", "drive_generator", "run_hook"]
+__all__ = ["adrive", "adrive_generator", "drive", "drive_generator", "run_hook"]
 
 T = TypeVar("T")
 
@@ -75,6 +77,55 @@ def _items(call: Call, context: Context) -> Generator[Any, None, Outcome]:
         return Outcome(error=error)
 
 
+async def adrive_generator(steps: Steps[Any], world: World) -> AsyncGenerator[Any, None]:
+    """As :func:`drive_generator`, for an asynchronous generator function."""
+    context = copy_context()
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            effect = context.run(steps.send, answer) if error is None else context.run(steps.throw, error)
+        except StopIteration:
+            return
+        answer = error = None
+        try:
+            if isinstance(effect, Call):
+                items = context.run(effect.fn, *effect.args, **effect.kwargs)
+                try:
+                    while (item := await _inside(_next(items), context)) is not _END:
+                        yield item
+                except GeneratorExit:  # nobody wants the next item
+                    await _inside(_close(items), context)
+                    answer = Outcome()
+                except BaseException as problem:
+                    answer = Outcome(error=problem)
+                else:
+                    answer = Outcome()
+            else:
+                answer = await _inside(_aperform(effect, world), context)
+        except BaseException as problem:
+            error = problem
+
+
+_END = object()
+
+
+async def _next(items: AsyncGenerator[Any, None]) -> Any:
+    try:
+        return await anext(items)
+    except StopAsyncIteration:
+        return _END
+
+
+async def _close(items: AsyncGenerator[Any, None]) -> None:
+    await items.aclose()
+
+
+async def _inside(work: Coroutine[Any, Any, T], context: Context) -> T:
+    """Await in another context. Cancelled, both are."""
+    return await asyncio.get_running_loop().create_task(work, context=context)
+
+
 async def adrive(steps: Steps[T], world: World) -> T:
     """Run a generator to its end in the calling loop."""
     answer: Any = None
@@ -103,7 +154,8 @@ def _perform(effect: Effect, world: World) -> Any:
     if isinstance(effect, Do):
         return effect.fn(*effect.args)
     if isinstance(effect, Sleep):
-        return time.sleep(effect.seconds)
+        around = interruptions.current.get()
+        return time.sleep(effect.seconds) if around is None else around.sleep(effect.seconds)
     if isinstance(effect, Hooks):
         for hook in effect.hooks:
             run_hook(hook, effect.args, effect.logger)
@@ -119,15 +171,23 @@ def _await(effect: Effect) -> None:
 
 
 def _call(call: Call) -> Outcome:
+    around = interruptions.current.get()
     try:
-        if call.seconds is None:
-            value = call.fn(*call.args, **call.kwargs)
-            return Outcome(list(value) if call.generates else value)
-        with time_limit(call.seconds, call.timeout):
-            value = call.fn(*call.args, **call.kwargs)
-            return Outcome(list(value) if call.generates else value)
+        if around is None:
+            return _limited(call)
+        with around.thread():
+            return _limited(call)
     except BaseException as error:
         return Outcome(error=error)
+
+
+def _limited(call: Call) -> Outcome:
+    if call.seconds is None:
+        value = call.fn(*call.args, **call.kwargs)
+        return Outcome(list(value) if call.generates else value)
+    with time_limit(call.seconds, call.timeout):
+        value = call.fn(*call.args, **call.kwargs)
+        return Outcome(list(value) if call.generates else value)
 
 
 async def _aperform(effect: Effect, world: World) -> Any:
@@ -156,10 +216,14 @@ async def _aperform(effect: Effect, world: World) -> Any:
 
 async def _acall(call: Call) -> Outcome:
     limit = asyncio.timeout(call.seconds)
+    around = interruptions.current.get()
     try:
         async with limit:
-            value = call.fn(*call.args, **call.kwargs)
-            return Outcome(await value if inspect.isawaitable(value) else value)
+            with nullcontext() if around is None else around.coroutine():
+                value = call.fn(*call.args, **call.kwargs)
+                if call.generates and hasattr(value, "__aiter__"):
+                    return Outcome([item async for item in value])
+                return Outcome(await value if inspect.isawaitable(value) else value)
     except TimeoutError as error:
         if limit.expired():
             return Outcome(error=call.timeout(f"It took longer than {call.seconds} second(s)."))

@@ -23,6 +23,7 @@ from sempre.sdk.loggers import capture_prints, flow_logger
 from sempre.sdk.results.record import ResultRecord
 from sempre.sdk.results.store import ResultStore, default_store
 from sempre.sdk.returned import crashed, failed, returned, timed_out
+from sempre.sdk.runners.base import ends_tasks
 from sempre.sdk.runs import FlowRun
 from sempre.sdk.states import AwaitingRetry, Cancelled, Cancelling, Running, State
 from sempre.settings import get_current_settings
@@ -182,16 +183,27 @@ def _call(
             flow.fn, args, kwargs, flow.timeout_seconds, FlowRunTimeoutError, flow.isgenerator
         )
         if outcome.error is None:
-            waited = futures_in(outcome.value)
-            if waited:
-                yield Await(waited)
-                outcome = Outcome(to_states(outcome.value))
+            outcome = yield from _awaited(outcome)
         error = outcome.error
         try:
-            yield Do(runner.__exit__, type(error) if error is not None else None, error, None)
+            yield Do(runner.__exit__, None if error is None else type(error), error, None)
         except BaseException as problem:
             outcome = outcome if error is not None else Outcome(error=problem)
+            if ends_tasks(problem):  # while it waited for tasks
+                yield Do(runner.__exit__, type(problem), problem, None)
     return outcome, context
+
+
+def _awaited(outcome: Outcome) -> Steps[Outcome]:
+    """What was returned, with the states that its futures end in."""
+    waited = futures_in(outcome.value)
+    if not waited:
+        return outcome
+    try:
+        yield Await(waited)
+    except BaseException as error:
+        return Outcome(error=error)
+    return Outcome(to_states(outcome.value))
 
 
 def _final_state(call: FlowCall, outcome: Outcome, context: FlowRunContext) -> Steps[State[Any]]:

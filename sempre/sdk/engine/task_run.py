@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sempre.sdk.context import FlowRunContext, TaskRunContext
+from sempre.sdk.engine.asset_events import asset_events
 from sempre.sdk.engine.effects import Await, Call, Do, Emit, Hooks, Outcome, Say, Sleep, Steps
 from sempre.sdk.engine.requests import HoldSlots, ReleaseSlots
 from sempre.sdk.engine.task_events import task_run_event
@@ -23,6 +24,7 @@ from sempre.sdk.runs import TaskRun
 from sempre.sdk.states import AwaitingRetry, Cached, NotReady, Pending, Retrying, RolledBack, Running, State
 
 if TYPE_CHECKING:
+    from sempre.sdk.assets import Asset
     from sempre.sdk.results.store import ResultStore
     from sempre.sdk.tasks import Task
     from sempre.sdk.transactions import Transaction
@@ -46,6 +48,7 @@ class TaskCall:
     logger: Any
     related: list[dict[str, str]]
     flow: FlowRunContext | None = None
+    used_assets: tuple[Asset, ...] = ()
     returned: Outcome | None = None  # set once the function returned, with states in place of futures
 
     @property
@@ -89,6 +92,10 @@ def run_task(call: TaskCall) -> Steps[State[Any]]:
             if lease is not None:
                 yield ReleaseSlots(lease)
         final = _state(run)
+        if call.task.assets:
+            events = asset_events(run, call.task, call.used_assets, context.asset_metadata, final, call.related)
+            for event in events:
+                yield Emit(event)
         if call.flow is not None and final.is_completed():
             call.flow.lineage.note(final.result(), run.id)
     return final

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 from sempre.sdk.errors import SerializationError
@@ -19,7 +21,7 @@ __all__ = [
 
 
 class Serializer:
-    """Writes values as bytes and reads them back. ``type`` is its name in settings and metadata."""
+    """Writes values as text, encoded in UTF-8, and reads them back. ``type`` is its name in settings and metadata."""
 
     type = "serializer"
 
@@ -66,13 +68,12 @@ class PickleSerializer(Serializer):
     def _dumps(self, value: Any) -> bytes:
         import cloudpickle
 
-        written: bytes = cloudpickle.dumps(value)
-        return written
+        return base64.encodebytes(cloudpickle.dumps(value))
 
     def _loads(self, data: bytes) -> Any:
         import cloudpickle
 
-        return cloudpickle.loads(data)
+        return cloudpickle.loads(base64.decodebytes(data))
 
 
 class JSONSerializer(Serializer):
@@ -95,7 +96,7 @@ class JSONSerializer(Serializer):
 
 
 class CompressedSerializer(Serializer):
-    """Another serializer's bytes, compressed by a module with ``compress`` and ``decompress``: lzma, bz2, zlib."""
+    """Another serializer's text, compressed by a module with ``compress`` and ``decompress``: lzma, bz2, zlib."""
 
     def __init__(self, serializer: Serializer | str, compressionlib: str = "lzma") -> None:
         self.serializer = serializer_of(serializer)
@@ -107,11 +108,10 @@ class CompressedSerializer(Serializer):
         return {"type": self.type, "compressionlib": self.compressionlib}
 
     def _dumps(self, value: Any) -> bytes:
-        written: bytes = self._library.compress(self.serializer.dumps(value))
-        return written
+        return base64.encodebytes(self._library.compress(self.serializer.dumps(value)))
 
     def _loads(self, data: bytes) -> Any:
-        return self.serializer.loads(self._library.decompress(data))
+        return self.serializer.loads(self._library.decompress(base64.decodebytes(data)))
 
 
 class CompressedPickleSerializer(CompressedSerializer):
@@ -132,12 +132,22 @@ def serializer_of(wanted: Serializer | str | dict[str, Any]) -> Serializer:
     name = str(described.get("type", "pickle"))
     if name.startswith("compressed/"):
         return CompressedSerializer(name.removeprefix("compressed/"), described.get("compressionlib", "lzma"))
-    if name not in _PLAIN:
-        raise ValueError(f"there is no serializer {name!r}; there are pickle, json and compressed/ with one of them")
-    return _PLAIN[name]()
+    for kind in _below(Serializer):
+        if kind.type == name:
+            return kind()
+    raise ValueError(
+        f"there is no serializer {name!r}; there are pickle, json, compressed/ with one of them, and subclasses of "
+        "Serializer that were imported, by their `type`"
+    )
 
 
-_PLAIN: dict[str, type[Serializer]] = {"pickle": PickleSerializer, "json": JSONSerializer}
+def _below(kind: type[Serializer]) -> Iterator[type[Serializer]]:
+    for each in kind.__subclasses__():
+        if not issubclass(each, CompressedSerializer):
+            yield each
+            yield from _below(each)
+
+
 _TAG = "__sempre__"
 
 

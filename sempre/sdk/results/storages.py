@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from uuid import uuid4
 
 from sempre.sdk.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sempre.sdk.filesystems import FileSystem
 
 __all__ = ["FsspecStorage", "LocalStorage", "Storage", "storage_of"]
 
@@ -128,8 +131,11 @@ class FsspecStorage:
         return f"FsspecStorage({self.url!r})"
 
 
-def storage_of(wanted: Storage | str | os.PathLike[str] | dict[str, Any]) -> Storage:
-    """The storage of a directory, a URL, or the JSON in metadata. Raises ConfigurationError."""
+def storage_of(wanted: Storage | FileSystem | str | os.PathLike[str] | dict[str, Any]) -> Storage:
+    """The storage of a directory, a URL, a block or its `type/name`, or the JSON in metadata.
+
+    Raises ConfigurationError.
+    """
     if isinstance(wanted, os.PathLike):
         return LocalStorage(wanted)
     if isinstance(wanted, dict):
@@ -139,8 +145,13 @@ def storage_of(wanted: Storage | str | os.PathLike[str] | dict[str, Any]) -> Sto
         if kind == "fsspec":
             return FsspecStorage(str(wanted["url"]))
         raise ConfigurationError(f"This version knows no storage of results of type {kind!r}.")
+    from sempre.sdk.results.block_storage import BlockStorage, is_block_reference, storage_of_block
+
     if not isinstance(wanted, str):
-        return wanted
+        is_block = hasattr(wanted, "storage")
+        return BlockStorage(cast("FileSystem", wanted)) if is_block else cast("Storage", wanted)
+    if is_block_reference(wanted):
+        return storage_of_block(wanted)
     scheme, separator, rest = wanted.partition("://")
     if separator:
         return LocalStorage(rest) if scheme == "file" else FsspecStorage(wanted)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 from sempre.sdk.errors import ConfigurationError, MissingResult, SerializationError
 from sempre.sdk.locking import LockManager
+from sempre.sdk.results.block_storage import storage_of_block
 from sempre.sdk.results.record import ResultMetadata, ResultRecord
 from sempre.sdk.results.serializers import Serializer, serializer_of
 from sempre.sdk.results.storages import LocalStorage, Storage, storage_of
 from sempre.settings import get_current_settings
+
+if TYPE_CHECKING:
+    from sempre.sdk.filesystems import FileSystem
 
 __all__ = ["ResultStore", "default_storage", "default_store", "get_result_store", "read_metadata"]
 
@@ -20,13 +24,13 @@ __all__ = ["ResultStore", "default_storage", "default_store", "get_result_store"
 class ResultStore:
     """Writes and finds results by key.
 
-    A result is one object: a line of JSON with its metadata, then the serializer's bytes. So it is there whole, or not
-    at all.
+    A result is one JSON document, the protocol's own: `metadata`, and `result` as the serializer's text. So it is
+    there whole or not at all, and clients of either kind read those of the other.
     """
 
     def __init__(
         self,
-        result_storage: Storage | str | None = None,
+        result_storage: Storage | FileSystem | str | None = None,
         serializer: Serializer | str | None = None,
         lock_manager: LockManager | None = None,
     ) -> None:
@@ -37,7 +41,7 @@ class ResultStore:
 
     def with_options(
         self,
-        result_storage: Storage | str | None = None,
+        result_storage: Storage | FileSystem | str | None = None,
         serializer: Serializer | str | None = None,
         lock_manager: LockManager | None = None,
     ) -> ResultStore:
@@ -54,17 +58,39 @@ class ResultStore:
         """A value with the place where :meth:`write` will put it; a fresh key by default."""
         return ResultRecord(
             value,
-            ResultMetadata(key or uuid4().hex, self.serializer.to_json(), expiration, self.storage.to_json()),
+            ResultMetadata(
+                self._address(key or uuid4().hex),
+                self.serializer.to_json(),
+                expiration,
+                self.storage.to_json(),
+                getattr(self.storage, "block_id", None),
+            ),
         )
+
+    def _address(self, key: str) -> str:
+        """Others than us may look for a file, and know its whole path only."""
+        if not isinstance(self.storage, LocalStorage):
+            return key
+        try:
+            return str(self.storage.path(key))
+        except ValueError:
+            return key  # writing it will say what is wrong with it
 
     def write(self, record: ResultRecord) -> None:
         """Raises SerializationError, or what the storage raises."""
         metadata = record.metadata
         if metadata is None:
             raise ConfigurationError("This result has no place: make its record with ResultStore.record().")
-        header = json.dumps(metadata.to_json(), separators=(",", ":")).encode()
-        body = serializer_of(metadata.serializer).dumps(record.result)
-        self.storage.write(metadata.storage_key, header + b"\n" + body)
+        written = self._serializer_of(metadata).dumps(record.result)
+        try:
+            text = written.decode()
+        except UnicodeDecodeError:
+            raise SerializationError(
+                f"The serializer {metadata.serializer.get('type')!r} gave bytes that are no text: results are kept in "
+                "a JSON document. Have it encode them, with base64 for instance."
+            ) from None
+        document = {"metadata": metadata.to_json(), "result": text}
+        self.storage.write(metadata.storage_key, json.dumps(document, separators=(",", ":")).encode())
 
     def read(self, key: str) -> ResultRecord | None:
         """What is kept under the key and has not expired. Raises SerializationError for what is no result."""
@@ -72,16 +98,18 @@ class ResultStore:
             content = self.storage.read(key)
         except FileNotFoundError:
             return None
-        header, separator, body = content.partition(b"\n")
         try:
-            metadata = ResultMetadata.from_json(json.loads(header))
-        except ValueError as error:
-            raise SerializationError(f"What is kept under {key!r} is no result: {error}") from None
-        if not separator:
-            raise SerializationError(f"What is kept under {key!r} is cut off.")
+            document = json.loads(content)
+            metadata, text = ResultMetadata.from_json(document["metadata"]), document["result"]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise SerializationError(f"What is kept under {key!r} is no result, or cut off: {error}") from None
         if metadata.is_expired():
             return None
-        return ResultRecord(serializer_of(metadata.serializer).loads(body), metadata)
+        return ResultRecord(self._serializer_of(metadata).loads(str(text).encode()), metadata)
+
+    def _serializer_of(self, metadata: ResultMetadata) -> Serializer:
+        mine = self.serializer
+        return mine if mine.type == metadata.serializer.get("type") else serializer_of(metadata.serializer)
 
     def exists(self, key: str) -> bool:
         return self.storage.exists(key)
@@ -100,8 +128,10 @@ class ResultStore:
 
 
 def default_storage() -> Storage:
-    """The directory that the settings name."""
-    return LocalStorage(get_current_settings().storage_path)
+    """The block that the settings name, or else the directory."""
+    settings = get_current_settings()
+    block = settings.results.default_storage_block
+    return storage_of_block(block) if block else LocalStorage(settings.storage_path)
 
 
 def default_store() -> ResultStore:
@@ -119,7 +149,12 @@ def get_result_store() -> ResultStore:
 def read_metadata(stored: dict[str, Any]) -> ResultRecord:
     """The value whose place a state read from the API names. Raises MissingResult if it is not there (any more)."""
     metadata = ResultMetadata.from_json(stored)
-    storage = default_storage() if metadata.storage is None else storage_of(metadata.storage)
+    if metadata.storage is not None:
+        storage = storage_of(metadata.storage)
+    elif metadata.storage_block_id is not None:
+        storage = storage_of_block(UUID(metadata.storage_block_id))
+    else:
+        storage = default_storage()
     found = ResultStore(storage, serializer_of(metadata.serializer)).read(metadata.storage_key)
     if found is None:
         raise MissingResult(

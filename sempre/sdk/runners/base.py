@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from sempre.sdk.errors import FlowRunTimeoutError
 from sempre.sdk.futures import Future
 from sempre.sdk.inputs import futures_in
 from sempre.sdk.returned import crashed
@@ -16,7 +17,7 @@ from sempre.sdk.returned import crashed
 if TYPE_CHECKING:
     from sempre.sdk.engine.task_run import TaskCall
 
-__all__ = ["TaskRunner", "execute"]
+__all__ = ["TaskRunner", "ends_tasks", "execute"]
 
 
 class TaskRunner(abc.ABC):
@@ -43,7 +44,13 @@ class TaskRunner(abc.ABC):
 
     @abc.abstractmethod
     def closed(self, failed: bool) -> None:
-        """Wait for what was started, and let go; ``failed`` says that the flow is ending with an exception."""
+        """Wait for what was started, and let go; ``failed`` says that the flow is ending with an exception.
+
+        A flow that is cancelled while this waits has the tasks interrupted, and this called again.
+        """
+
+    def interrupt(self) -> None:  # noqa: B027  # what cannot be interrupted is waited for
+        """End what is running, if that can be done: the flow was cancelled, or its time is over. From any thread."""
 
     def submit(self, call: TaskCall) -> Future[Any]:
         """Execute a call as soon as everything that it waits for has ended. Until then it takes nobody's place."""
@@ -78,12 +85,19 @@ class TaskRunner(abc.ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
+            if ends_tasks(error):
+                self.interrupt()
             self.closed(error is not None)
         finally:
             self._open = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def ends_tasks(error: BaseException | None) -> bool:
+    """Whether the tasks of a flow that ended like this are not wanted any more. After an ordinary failure they are."""
+    return isinstance(error, FlowRunTimeoutError) or (error is not None and not isinstance(error, Exception))
 
 
 class _Countdown:

@@ -36,19 +36,17 @@ _COLUMNS = f"id, created, updated, key, {_CONTENT}"
 _COLLECTION_COLUMNS = f"id, created, updated, key, latest_id, {_CONTENT}"
 
 
-async def create(db: Executor, workspace_id: UUID, values: dict[str, Any]) -> Record:
-    """Insert an artifact; ``values`` has every field of the create model."""
-    row = await db.fetchrow(
+async def create(db: Executor, workspace_id: UUID, values: dict[str, Any]) -> Record | None:
+    """Insert an artifact; ``values`` has every field of the create model. ``None`` if its id is taken."""
+    return await db.fetchrow(
         f"""
         INSERT INTO artifact (id, workspace_id, key, {_CONTENT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        RETURNING {_COLUMNS}
+        ON CONFLICT (id) DO NOTHING RETURNING {_COLUMNS}
         """,
-        new_id(),
+        values["id"] or new_id(),
         workspace_id,
         *(values[name] for name in ("key", *_CONTENT.split(", "))),
     )
-    assert row is not None
-    return row
 
 
 async def collect(db: Executor, workspace_id: UUID, artifact: Record) -> Record:

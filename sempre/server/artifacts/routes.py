@@ -14,7 +14,7 @@ from sempre.schemas.lists import (
 )
 from sempre.server import lists
 from sempre.server.artifacts import queries
-from sempre.server.errors import NotFound
+from sempre.server.errors import Conflict, NotFound
 from sempre.server.events.emit import ServerEvent, emit, named, resource
 from sempre.server.filters.relations import ARTIFACT_COLLECTIONS, ARTIFACTS
 from sempre.server.responses import JSON, no_content
@@ -30,10 +30,16 @@ _NOT_FOUND = "Artifact not found."
 
 @router.post("/", response_model=Artifact)
 async def create_artifact(scope: ScopeDep, artifact: ArtifactCreate) -> Response:
-    """Create an artifact; with a key (an empty one counts) it becomes the latest of that key."""
+    """Create an artifact; with a key (an empty one counts) it becomes the latest of that key.
+
+    With an id that is there already nothing is done but to answer with what is there.
+    """
     values = {name: getattr(artifact, name) for name in ArtifactCreate.model_fields}
     async with scope.db.transaction() as transaction:
         created = await queries.create(transaction, scope.workspace_id, values)
+        if created is None:
+            # The first attempt of this call has committed, all of it.
+            return _again(await queries.find(transaction, scope.workspace_id, values["id"]))
         if created["key"] is not None:
             collection = await queries.collect(transaction, scope.workspace_id, created)
             change = "created" if collection["new"] else "updated"
@@ -112,6 +118,12 @@ def _found(row: Record | None) -> Response:
     if row is None:
         raise NotFound(_NOT_FOUND)
     return JSON(dict(row))
+
+
+def _again(row: Record | None) -> Response:
+    if row is None:
+        raise Conflict("This id belongs to another artifact. Make a new one for each artifact.")
+    return JSON(dict(row), 201)
 
 
 def _event(change: str, collection: Record) -> ServerEvent:

@@ -147,6 +147,7 @@ async def _switch_on(tx: Executor, scope: Scope, name: str, slug: str, block_id:
         change = "updated"
     else:
         written = await queries.create(tx, workspace_id, values)
+        assert written is not None  # its id is a new one
         await tx.execute(
             "UPDATE automation_preset SET automation_id = $3 WHERE workspace_id = $1 AND name = $2",
             workspace_id,

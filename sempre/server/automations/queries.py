@@ -35,13 +35,13 @@ FIELDS = (
 _COLUMNS = ", ".join((*FIELDS, "id", "created", "updated"))
 
 
-async def create(db: Executor, workspace_id: UUID, values: dict[str, Any]) -> Record:
-    """Insert an automation; ``values`` has all of ``FIELDS``.
+async def create(db: Executor, workspace_id: UUID, values: dict[str, Any], *, id: UUID | None = None) -> Record | None:
+    """Insert an automation; ``values`` has all of ``FIELDS``. ``None`` if its id is taken.
 
     Whoever is to evaluate automations may not have started once yet: its place in the log is where the first of them
     was made.
     """
-    row = await db.fetchrow(
+    return await db.fetchrow(
         f"""
         WITH place AS (
             INSERT INTO event_consumer (name, shard, position)
@@ -50,14 +50,12 @@ async def create(db: Executor, workspace_id: UUID, values: dict[str, Any]) -> Re
             ON CONFLICT DO NOTHING
         )
         INSERT INTO automation (id, workspace_id, {", ".join(FIELDS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        RETURNING {_COLUMNS}
+        ON CONFLICT (id) DO NOTHING RETURNING {_COLUMNS}
         """,
-        new_id(),
+        id or new_id(),
         workspace_id,
         *(values[name] for name in FIELDS),
     )
-    assert row is not None
-    return row
 
 
 async def find(db: Executor, workspace_id: UUID, id: UUID) -> Record | None:

@@ -43,11 +43,17 @@ _ACTION_FIELDS = ("actions", "actions_on_trigger", "actions_on_resolve")
 
 @router.post("/", status_code=201, response_model=Automation)
 async def create_automation(scope: ScopeDep, automation: AutomationCreate) -> Response:
-    """Create an automation; its triggers get ids of their own."""
+    """Create an automation; its triggers get ids of their own.
+
+    With an id that is there already nothing is done but to answer with what is there.
+    """
     await check_actions(scope, _actions(automation), empty_too=False)
     values = _stored(automation, queries.FIELDS)
     async with scope.db.transaction() as transaction:
-        created = await queries.create(transaction, scope.workspace_id, values)
+        created = await queries.create(transaction, scope.workspace_id, values, id=automation.id)
+        if created is None:
+            # The first attempt of this call has committed, all of it.
+            return await _again(scope, automation.id)
         id = created["id"]
         if automation.owner_resource:
             await queries.relate(transaction, scope.workspace_id, id, [automation.owner_resource], owned=True)
@@ -98,6 +104,13 @@ async def patch_automation(scope: ScopeDep, id: UUID, automation: AutomationPart
             _ring(scope)
             return no_content()
     raise Conflict("The automation is being changed by others at this moment; try again.")
+
+
+async def _again(scope: Scope, id: UUID | None) -> Response:
+    found = None if id is None else await queries.find(scope.db, scope.workspace_id, id)
+    if found is None:
+        raise Conflict("This id belongs to another automation. Make a new one for each automation.")
+    return JSON(dict(found), 201)
 
 
 def _check_loop(current: Record, changes: dict[str, Any]) -> None:

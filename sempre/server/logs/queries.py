@@ -24,14 +24,17 @@ __all__ = ["log_to_wire", "pages_of_flow_run", "read_logs", "write_logs"]
 
 _INSERT = Statement(
     """
-INSERT INTO log (id, workspace_id, timestamp, name, level, message, flow_run_id, task_run_id)
-SELECT line.id, :workspace_id::uuid, line.timestamp, line.name, line.level, line.message, line.flow_run_id,
+INSERT INTO log (recorded, id, workspace_id, timestamp, name, level, message, flow_run_id, task_run_id)
+SELECT CASE WHEN line.given AND line.timestamp BETWEEN now() - interval '7 days' AND now() + interval '1 day'
+            THEN line.timestamp ELSE now() END,
+       line.id, :workspace_id::uuid, line.timestamp, line.name, line.level, line.message, line.flow_run_id,
        line.task_run_id
 FROM unnest(
-    :ids::uuid[], :timestamps::timestamptz[], :names::text[], :levels::int[], :messages::text[],
+    :ids::uuid[], :given::bool[], :timestamps::timestamptz[], :names::text[], :levels::int[], :messages::text[],
     :flow_run_ids::uuid[], :task_run_ids::uuid[]
-) WITH ORDINALITY AS line(id, timestamp, name, level, message, flow_run_id, task_run_id, number)
+) WITH ORDINALITY AS line(id, given, timestamp, name, level, message, flow_run_id, task_run_id, number)
 ORDER BY line.number
+ON CONFLICT DO NOTHING
 """
 )
 
@@ -45,14 +48,19 @@ _PAGE_SIZE = 1000
 
 
 async def write_logs(db: Executor, workspace_id: UUID, lines: Sequence[LogCreate]) -> None:
-    """Append ``lines`` in one statement, in their order; NUL characters, which Postgres cannot hold, are left out."""
+    """Append ``lines`` in one statement, in their order; NUL characters, which Postgres cannot hold, are left out.
+
+    The table's key is the time under which a line is filed and an id. A line that brings its id is filed under its own
+    time, so that it collides with itself when it is sent again; one of a clock that is far off under the time it came.
+    """
     if not lines:
         return
     await db.execute(
         _INSERT.sql,
         *_INSERT.bind(
             workspace_id=workspace_id,
-            ids=[new_id() for _ in lines],
+            ids=[line.id or new_id() for line in lines],
+            given=[line.id is not None for line in lines],
             timestamps=[line.timestamp for line in lines],
             names=[line.name.replace("\x00", "") for line in lines],
             levels=[line.level for line in lines],

@@ -66,6 +66,10 @@ DELIBERATE = (
         "RRuleSchedule.timezone pattern", None,
         "zones are those of the machine's database, checked by a validator, not a list that ages",
     ),
+    Deliberate(
+        "*Create.id", "there",
+        "log lines, artifacts and automations may bring an id, by which one that is sent again is known",
+    ),
     # --- what is answered ------------------------------------------------------------------------------
     Deliberate(
         "HTTPValidationError.*", ANYTHING,

@@ -124,3 +124,24 @@ async def test_filters_by_the_runs_that_made_them(rooms: Rooms) -> None:
     assert await ids(flow_runs={}) == both
     assert await ids(task_runs={"id": {"any_": [task["id"]]}}) == [of_task["id"]]
     assert await ids(deployments={}) == []
+
+
+async def test_creating_twice_with_one_id_creates_once(rooms: Rooms) -> None:
+    k, id = key(), str(uuid4())
+    first, *others = await asyncio.gather(*(create(rooms, id=id, key=k, data="one") for _ in range(5)))
+    assert first["id"] == id
+    assert all(other == first for other in others)
+    newer = await create(rooms, key=k, data="two")
+    assert await create(rooms, id=id, key=k, data="one") == first
+    shown = await latest(rooms, k)
+    assert shown is not None
+    assert shown["latest_id"] == newer["id"], "a repeated creation does not become the newest again"
+    events = await rooms.events(f"prefect.artifact-collection.{shown['id']}")
+    assert [event["event"].rpartition(".")[2] for event in events] == ["created", "updated"]
+
+
+async def test_an_id_of_another_workspace_is_not_answered_with(rooms: Rooms) -> None:
+    id = uuid4()
+    await rooms.scope.db.execute("INSERT INTO artifact (id, workspace_id, data) VALUES ($1, $2, $3)", id, uuid4(), 1)
+    refused = await rooms.post("/artifacts/", {"id": str(id), "data": 2}, 409)
+    assert "another artifact" in str(refused)

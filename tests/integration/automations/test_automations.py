@@ -184,3 +184,13 @@ async def test_metric_triggers_are_kept_on_any_level(rooms: Rooms) -> None:
     assert kept["triggers"][1]["metric"] == asked
     for wrong in ({"range": 299}, {"firing_for": 299}, {"operator": "="}, {"name": "failures"}):
         await rooms.post("/automations/", body(trigger={**metric, "metric": {**asked, **wrong}}), 422)
+
+
+async def test_creating_twice_with_one_id_creates_once(rooms: Rooms) -> None:
+    owner, wanted = f"prefect.deployment.{uuid4()}", body(id=str(uuid4()))
+    wanted["owner_resource"] = owner
+    first, *others = await asyncio.gather(*(rooms.post("/automations/", wanted, 201) for _ in range(4)))
+    assert first["id"] == wanted["id"]
+    assert all(other == first for other in others), "the triggers keep the ids that they got first"
+    assert len(await rooms.get(f"/automations/related-to/{owner}")) == 1
+    assert len(await rooms.events(f"prefect.automation.{wanted['id']}")) == 1

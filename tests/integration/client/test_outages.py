@@ -19,7 +19,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from sempre.client import ObjectNotFound, SyncClient, Unauthorized, get_client, shipping
+from sempre.client import ApiRefused, ObjectNotFound, SyncClient, Unauthorized, get_client, shipping
+from sempre.client.errors import refuses_ids
 from sempre.client.streams import EventStream
 from sempre.settings import ClientSettings
 from sempre.settings.client import ApiSettings, TransportSettings
@@ -97,6 +98,38 @@ def test_lost_answers_make_nothing_twice(flaky: tuple[LosesAnswers, SyncClient])
     assert relay.lost == 8
     with pytest.raises(ObjectNotFound):
         client.delete_variable_by_name(name)
+
+
+def test_what_has_an_id_of_the_client_is_created_once(flaky: tuple[LosesAnswers, SyncClient]) -> None:
+    relay, client = flaky
+    run, key, name = a_run(client), f"k-{uuid4().hex}", f"a-{uuid4()}"
+    relay.lose = 1
+    artifact = client.create_artifact({"key": key, "data": 1})
+    assert [each.id for each in client.read_artifacts(artifact_filter={"key": {"any_": [key]}})] == [artifact.id]
+    relay.lose = 1
+    trigger = {"type": "event", "posture": "Reactive", "expect": ["x"]}
+    automation_id = client.create_automation({"name": name, "trigger": trigger, "actions": []})
+    assert [each.id for each in client.read_automations_by_name(name)] == [automation_id]
+    relay.lose = 2
+    line = {"name": "l", "level": 20, "timestamp": datetime.now(UTC).isoformat(), "flow_run_id": str(run)}
+    client.create_logs([{**line, "message": "one"}, {**line, "message": "two"}])
+    relay.lose = 2
+    shipper = shipping.current(client.settings)
+    shipper.log({**line, "message": "shipped"})
+    assert shipper.flush(60)
+    found = client.read_logs({"flow_run_id": {"any_": [run]}})
+    assert sorted(each.message for each in found) == ["one", "shipped", "two"]
+    assert relay.lost == 6
+
+
+def test_an_api_that_knows_no_ids_of_clients_is_recognised(server: SempreServer, settings: ClientSettings) -> None:
+    client = get_client(sync_client=True, settings=settings)
+    with pytest.raises(ApiRefused) as refused:
+        client.create_variable({"id": str(uuid4()), "name": f"v_{uuid4().hex}", "value": 1})
+    assert refuses_ids(refused.value)
+    with pytest.raises(ApiRefused) as refused:
+        client.create_variable({"name": f"v_{uuid4().hex}", "value": 1, "more": 2})
+    assert not refuses_ids(refused.value)
 
 
 def test_wrong_credentials_are_said_at_once(server: SempreServer, tmp_path: Path) -> None:

@@ -135,3 +135,22 @@ async def test_a_feed_that_is_off_is_silent(database: Database, switch: str) -> 
         await live.post("/logs/", [a_line()])
         await asyncio.wait_for(await socket.ping(), 5)
         assert not live.runtime.log_tail._subscriptions
+
+
+async def test_lines_with_ids_are_stored_once(live: Live) -> None:
+    now = datetime.now(UTC)
+    ids = [str(uuid4()) for _ in range(3)]
+    lines = [a_line(str(n), id=id, timestamp=(now - timedelta(days=n)).isoformat()) for n, id in enumerate(ids)]
+    for batch in (lines[:2], lines, [lines[2], lines[2], a_line("without")], [a_line("without")]):
+        assert (await live.post("/logs/", batch)).status_code == 201
+    found = (await live.post("/logs/filter", {"sort": "TIMESTAMP_DESC"})).json()
+    assert [line["id"] for line in found if line["message"] != "without"] == ids
+    assert len(found) == 5, "lines without ids are stored as often as they come"
+
+
+async def test_a_line_of_a_wrong_clock_is_filed_under_the_time_it_came(live: Live) -> None:
+    far = [datetime(1970, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=400)]
+    await live.post("/logs/", [a_line(id=str(uuid4()), timestamp=time.isoformat()) for time in far])
+    rows = await live.scope.db.fetch("SELECT recorded, timestamp FROM log ORDER BY timestamp")
+    assert [row["timestamp"] for row in rows] == far
+    assert all(abs(datetime.now(UTC) - row["recorded"]) < timedelta(hours=1) for row in rows)

@@ -51,6 +51,7 @@ async def automate(scope: Scope, trigger: Json, *actions: Json, **fields: Any) -
     created.trigger = with_new_ids(created.trigger)
     values = {name: created.model_dump(mode="json")[name] for name in queries.FIELDS}
     row = await queries.create(scope.db, scope.workspace_id, values)
+    assert row is not None
     id: UUID = row["id"]
     return id
 

@@ -110,5 +110,6 @@ def test_a_list_on_a_pipe_imports_little() -> None:
     }
     modules = loaded("flow-run", "ls", environment=environment)
     # Typer reads parameters by pydantic; that comes with any command that runs.
-    assert modules & (HEAVY - {"sempre.settings", "pydantic"}) == set()
+    assert modules & (HEAVY - {"sempre.settings", "pydantic", "sempre.client"}) == set()
+    assert {each for each in modules if each.startswith("sempre.client.")} == {"sempre.client.headers"}
     assert "rich.table" not in modules

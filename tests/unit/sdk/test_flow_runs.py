@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -328,8 +329,42 @@ def test_generator_functions(world: FakeWorld) -> None:
     assert list(items()) == [0, 1, 3]
     assert world.flow_states() == ["Pending", "Running", "Completed"]
     assert world.states("numbers") == [*["Pending", "Running", "Completed"] * 3, "Pending", "Running", "Failed"]
-    with pytest.raises(TypeError, match="asynchronous generator"):
 
-        @task
-        async def agen() -> Any:
-            yield 1
+
+def test_asynchronous_generator_functions(world: FakeWorld) -> None:
+    from sempre import runtime
+
+    @task
+    async def numbers(n: int) -> Any:
+        for each in range(n):
+            await asyncio.sleep(0)
+            yield runtime.task_run.name, each
+            if each == 3:
+                raise ValueError("too far")
+
+    @flow
+    async def items() -> Any:
+        async for name, each in numbers(2):
+            assert name.startswith("numbers")
+            assert runtime.task_run.name is None
+            yield each
+        yield len(numbers.submit(3).result())
+        async with contextlib.aclosing(numbers(3)) as some:
+            async for _ in some:
+                break
+        with pytest.raises(ValueError, match="too far"):
+            [each async for each in numbers(5)]
+
+    async def collect() -> list[int]:
+        return [each async for each in items()]
+
+    assert asyncio.run(collect()) == [0, 1, 3]
+    assert world.flow_states() == ["Pending", "Running", "Completed"]
+    assert world.states("numbers") == [*["Pending", "Running", "Completed"] * 3, "Pending", "Running", "Failed"]
+    ended: Any = items(return_state=True)
+    assert asyncio.run(ended).is_completed()
+
+
+def test_a_decorator_that_is_given_the_function_takes_options_too(world: FakeWorld) -> None:
+    assert flow(lambda: 1, name="named").name == "named"
+    assert task(lambda: 1, name="named", retries=2).retries == 2

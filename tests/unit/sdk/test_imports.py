@@ -12,6 +12,7 @@ import pytest
 HEAVY = {"pydantic", "httpx", "websockets", "rich", "typer", "jinja2", "asyncio", "logging", "inspect", "dataclasses"}
 PUBLIC = [
     "artifacts",
+    "assets",
     "blocks.core",
     "blocks.system",
     "cache_policies",
@@ -26,6 +27,8 @@ PUBLIC = [
     "docker",
     "events",
     "exceptions",
+    "filesystems",
+    "flow_runs",
     "flows",
     "futures",
     "input",
