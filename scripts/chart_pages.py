@@ -1,3 +1,6 @@
+import os as _os
+import subprocess as _sub
+
 """Writes each chart's values.schema.json and README.md from its values.yaml: ``python scripts/chart_pages.py``.
 
 Names, defaults and comments come from values.yaml; what these do not tell (what may be null, open maps, choices) from
@@ -7,6 +10,7 @@ Names, defaults and comments come from values.yaml; what these do not tell (what
 import json
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +48,7 @@ _EXAMPLES = {
 
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of a chart's values."""
-    made = _schema_of(name, (), yaml.safe_load(_values(name)))
+    made = deepcopy(_schema_of(name, (), yaml.safe_load(_values(name))))
     if "pools" in made["properties"]:
         # What a pool says over `worker` has its form.
         made["properties"]["pools"]["items"]["properties"]["worker"] = {"$ref": "#/properties/worker"}
@@ -66,7 +70,7 @@ def _schema_of(chart: str, path: tuple[str, ...], default: Any) -> dict[str, Any
         properties.update(EXTRA.get((chart, ".".join(path)), {}))
         return {"type": "object", "additionalProperties": False, "properties": properties}
     if default is None:
-        raise SystemExit(f"{chart}: {'.'.join(path)} is null by default; scripts/chart_rules.py must say what it may be")
+        raise SystemExit(f"{chart}: {'.'.join(path)} is null; scripts/chart_rules.py must say what it may be")
     return _SIMPLE[type(default)]
 
 
@@ -96,7 +100,8 @@ def _rows(chart: str, path: tuple[str, ...], node: Any, lines: list[str]) -> Ite
         else:
             default = json.dumps(yaml.safe_load(yaml.serialize(value)))
             shown = default if len(default) <= 60 else default[:57] + "..."
-            yield f"| `{'.'.join(here)}` | `{shown}` | {_comment(lines, key.start_mark.line)} |\n".replace("|  |", "| |")
+            said = _comment(lines, key.start_mark.line)
+            yield f"| `{'.'.join(here)}` | `{shown}` | {said + ' ' if said else ''}|\n"
 
 
 def _comment(lines: list[str], number: int) -> str:

@@ -38,7 +38,9 @@ def containers(things: tuple[Json, ...]) -> dict[str, Json]:
     """The first container of each Deployment and Job of ours, by its component."""
     found = {}
     for thing in things:
-        component = thing["metadata"]["labels"].get("app.kubernetes.io/component") if thing["metadata"].get("labels") else ""
+        component = (
+            thing["metadata"]["labels"].get("app.kubernetes.io/component") if thing["metadata"].get("labels") else ""
+        )
         if thing["kind"] in ("Deployment", "Job") and component not in ("redis", "postgresql"):
             found[component] = thing["spec"]["template"]["spec"]["containers"][0]
     return found
@@ -54,7 +56,9 @@ def environment(container: Json, things: tuple[Json, ...]) -> dict[str, str]:
         source = entry.get("valueFrom", {})
         if reference := source.get("secretKeyRef"):
             known: Mapping[str, str] = secrets.get(reference["name"], ELSEWHERE)
-            made[entry["name"]] = REDIS_URL if reference == {"name": "sempre-redis", "key": "url"} else known[reference["key"]]
+            made[entry["name"]] = (
+                REDIS_URL if reference == {"name": "sempre-redis", "key": "url"} else known[reference["key"]]
+            )
         elif not source:
             assert isinstance(entry["value"], str)
             made[entry["name"]] = entry["value"]
@@ -82,7 +86,7 @@ def test_settings_are_made_without_a_word(case: Case, caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("case", SERVER_CASES, ids=str)
 def test_processes_share_database_and_turns(case: Case) -> None:
-    found = {name: settings for name, settings in settings_of(case).items()}
+    found = settings_of(case)
     assert len({settings.database.connection_url for settings in found.values()}) == 1
     running = {name: settings for name, settings in found.items() if name != "migrations"}
     assert len({settings.docket.url for settings in running.values()}) == 1

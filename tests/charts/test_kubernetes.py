@@ -33,7 +33,9 @@ VERSIONS = _versions()
 def _registry(version: tuple[int, int]) -> Any:
     text = (_folder(version) / "_definitions.json").read_text()
     made = referencing.Resource.from_contents(json.loads(text), referencing.jsonschema.DRAFT202012)
-    return referencing.Registry().with_resource("_definitions.json", made)
+    # Schemas of kinds refer to the definitions by their path, whether or not they say where they are themselves.
+    names = ("https://kubernetes.io/api/_definitions.json", "/api/_definitions.json")
+    return referencing.Registry().with_resources((name, made) for name in names)
 
 
 def _folder(version: tuple[int, int]) -> Any:
@@ -44,8 +46,6 @@ def _folder(version: tuple[int, int]) -> Any:
 def _validator(version: tuple[int, int], api_version: str, kind: str) -> Any:
     group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
     schema = json.loads((_folder(version) / f"{kind.lower()}-{group}.json").read_text())
-    # Files refer to the definitions by a name of their own.
-    schema = json.loads(re.sub(r'"\$ref": "[^"#]*_definitions\.json#', '"$ref": "_definitions.json#', json.dumps(schema)))
     return jsonschema.Draft202012Validator(schema, registry=_registry(version))
 
 
@@ -166,9 +166,7 @@ def test_names_fit_together(case: Case) -> None:
     listed = [(thing["kind"], thing["metadata"].get("namespace"), thing["metadata"]["name"]) for thing in things]
     assert len(set(listed)) == len(listed), "two objects of one name"
     names = {(kind, name) for kind, _, name in listed}
-    pods = [
-        thing["spec"]["template"] for thing in things if thing["kind"] in ("Deployment", "StatefulSet", "Job")
-    ]
+    pods = [thing["spec"]["template"] for thing in things if thing["kind"] in ("Deployment", "StatefulSet", "Job")]
     for thing in things:
         if thing["kind"] == "Service":
             chosen = thing["spec"]["selector"].items()

@@ -16,4 +16,6 @@ def test_dashboard_and_alerts_are_those_of_deploy() -> None:
     server = CHARTS / "sempre-server" / "files"
     for copy, original in (("dashboard.json", "grafana/sempre.json"), ("alerts.yaml", "prometheus/alerts.yaml")):
         made = (server / copy).read_text()
-        assert made == (ROOT / "deploy" / original).read_text(), f"cp deploy/{original} charts/sempre-server/files/{copy}"
+        assert made == (ROOT / "deploy" / original).read_text(), (
+            f"cp deploy/{original} charts/sempre-server/files/{copy}"
+        )

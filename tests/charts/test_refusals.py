@@ -152,7 +152,11 @@ SERVER_CASES: list[tuple[str, Json, tuple[str, ...]]] = [
     ("own", {"secret": {"username": "u", "host": "pg.net"}}, ("lacks its password", "set secret.password")),
     ("own too", {"secret": {"username": "u", "host": "pg.net"}}, ("lacks its database", "set secret.database")),
     ("nothing", {"secret": {"create": False}}, ("no Secret is named", "set secret.name")),
-    ("key of nothing", {"externalDatabase": {"connectionStringSecretKey": "u"}}, ("set externalDatabase.existingSecret",)),
+    (
+        "key of nothing",
+        {"externalDatabase": {"connectionStringSecretKey": "u"}},
+        ("set externalDatabase.existingSecret",),
+    ),
     ("two", merged(POSTGRES, {"postgresql": {"enabled": True}}), ("set postgresql.enabled=false",)),
     (
         "one knows it",
@@ -194,7 +198,11 @@ SERVER_CASES: list[tuple[str, Json, tuple[str, ...]]] = [
         ("request nothing", "set server.resources.requests"),
     ),
     ("group", separate(groups={"a": {"services": ["nobody"]}}), ("nobody", "set it to some of", "triggers")),
-    ("groups", merged(POSTGRES, {"backgroundServices": {"groups": {"a": {"services": ["triggers"]}}}}), ("set", "=true")),
+    (
+        "groups",
+        merged(POSTGRES, {"backgroundServices": {"groups": {"a": {"services": ["triggers"]}}}}),
+        ("set", "=true"),
+    ),
     ("removed", {"server": {"prefectApiUrl": "http://x"}}, ("prefectApiUrl", "set server.uiConfig.prefectUiApiUrl")),
     ("removed host", {"server": {"prefectApiHost": "0.0.0.0"}}, ("prefectApiHost", "take it away")),
     ("removed ui", {"server": {"uiConfig": {"prefectUiUrl": "http://x"}}}, ("set server.uiConfig.uiUrl",)),

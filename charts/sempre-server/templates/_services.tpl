@@ -57,7 +57,7 @@
 
 {{- define "sempre-server.embedded.persistence" -}}
 {{- if .Values.sqlite.enabled -}}
-{{- merge (dict) .Values.sqlite.persistence .Values.embedded.persistence | toYaml -}}
+{{- mergeOverwrite (deepCopy .Values.embedded.persistence) .Values.sqlite.persistence | toYaml -}}
 {{- else -}}
 {{- .Values.embedded.persistence | toYaml -}}
 {{- end -}}

@@ -53,7 +53,7 @@
 httpGet:
   path: /health
   port: health
-{{ merge (dict) (default dict .config) (omit . "enabled" "config") | toYaml }}
+{{ mergeOverwrite (omit . "enabled" "config") (default dict .config) | toYaml }}
 {{- end -}}
 
 {{- define "sempre-worker.mounts" -}}
