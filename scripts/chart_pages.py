@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from scripts.chart_rules import EXTRA, OPEN, rule_of
+from scripts.chart_rules import EXTRA, OPEN, OPEN_BESIDE, OPEN_WHILE_OFF, rule_of
 
 CHARTS = Path(__file__).parents[1] / "charts"
 NAMES = ("sempre-server", "sempre-worker")
@@ -24,7 +24,8 @@ NAMES = ("sempre-server", "sempre-worker")
 _README = """\
 # {name}
 
-{description} {guide}
+{description}
+{guide}
 
 ```console
 $ helm install {release} charts/{name} {example}
@@ -66,12 +67,23 @@ def _schema_of(chart: str, path: tuple[str, ...], default: Any) -> dict[str, Any
     if isinstance(default, dict):
         if not default:
             return OPEN
-        properties = {key: _schema_of(chart, (*path, key), value) for key, value in default.items()}
-        properties.update(EXTRA.get((chart, ".".join(path)), {}))
-        return {"type": "object", "additionalProperties": False, "properties": properties}
+        return _object(chart, path, default)
     if default is None:
         raise SystemExit(f"{chart}: {'.'.join(path)} is null; scripts/chart_rules.py must say what it may be")
     return _SIMPLE[type(default)]
+
+
+def _object(chart: str, path: tuple[str, ...], default: dict[str, Any]) -> dict[str, Any]:
+    here = (chart, ".".join(path))
+    properties = {key: _schema_of(chart, (*path, key), value) for key, value in default.items()}
+    properties.update(EXTRA.get(here, {}))
+    if here in OPEN_BESIDE:
+        return {"type": "object", "properties": properties}
+    closed = {"type": "object", "additionalProperties": False, "properties": properties}
+    if here in OPEN_WHILE_OFF:
+        switch = {"properties": {"enabled": properties["enabled"]}}
+        return {"type": "object", **switch, "if": {"properties": {"enabled": {"const": True}}}, "then": closed}
+    return closed
 
 
 _SIMPLE: dict[type, dict[str, Any]] = {

@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["EXTRA", "OPEN", "rule_of"]
+__all__ = ["EXTRA", "OPEN", "OPEN_BESIDE", "OPEN_WHILE_OFF", "rule_of"]
 
 Schema = dict[str, Any]
 
@@ -127,7 +127,7 @@ _RULES: tuple[tuple[str, Schema], ...] = (
     ("*.redis.db", {"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 0}),
     ("*.accessModes", {"type": "array", "items": {"type": "string"}, "minItems": 1}),
     ("service.type", {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]}),
-    ("service.nodePort", _maybe({**_PORT})),
+    ("service.nodePort", {"type": ["integer", "string", "null"], "pattern": "^[0-9]*$", "maximum": 65535}),
     ("service.sessionAffinity", {"enum": ["", "None", "ClientIP"]}),
     ("service.externalTrafficPolicy", {"enum": ["", "Cluster", "Local"]}),
     ("service.ipFamilyPolicy", {"enum": ["", "SingleStack", "PreferDualStack", "RequireDualStack"]}),
@@ -171,9 +171,12 @@ _RULES: tuple[tuple[str, Schema], ...] = (
 EXTRA: dict[tuple[str, str], Schema] = {
     ("sempre-server", "server"): {name: {} for name in ("prefectApiUrl", "prefectApiHost", "prefectUiUrl")},
     ("sempre-server", "server.uiConfig"): {name: {} for name in ("prefectApiUrl", "prefectApiHost", "prefectUiUrl")},
-    # The global values of a chart that this one is part of are its own business.
-    ("sempre-server", "global"): {},
+    ("sempre-worker", ""): {"global": OPEN},
 }
+# The global values of a chart that this one is part of are its own business.
+OPEN_BESIDE = {("sempre-server", "global")}
+# Values of existing releases describe services there that they do not start.
+OPEN_WHILE_OFF = {("sempre-server", "postgresql"), ("sempre-server", "redis")}
 
 
 def rule_of(chart: str, path: tuple[str, ...]) -> Schema | None:

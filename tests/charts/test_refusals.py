@@ -277,6 +277,7 @@ UNKNOWN: list[tuple[str, Json, str]] = [
     (SERVER, {"server": {"replicas": 2}}, "replicas"),
     (SERVER, {"backgroundServices": {"messaging": {"redis": {"hostname": "x"}}}}, "hostname"),
     (SERVER, {"backgroundServices": {"groups": {"a": {"services": ["triggers"], "replicas": 2}}}}, "replicas"),
+    (SERVER, {"postgresql": {"enabled": True, "architecture": "replication"}}, "architecture"),
     (SERVER, {"server": {"replicaCount": "two"}}, "replicaCount"),
     (SERVER, {"server": {"env": [{"value": "x"}]}}, "name"),
     (SERVER, {"server": {"loggingLevel": "LOUD"}}, "loggingLevel"),
@@ -292,3 +293,24 @@ def test_names_and_types_that_are_none_are_refused(chart: str, values: Json, nam
     with pytest.raises(helm.Refused, match="schema") as refused:
         helm.template(chart, given=values)
     assert name in str(refused.value)
+
+
+ACCEPTED: list[tuple[str, Json]] = [
+    # Left over from services that are not started, and values of a chart that ours are part of.
+    (SERVER, {"postgresql": {"enabled": False, "architecture": "replication", "primary": {"extendedConfiguration": "x"}}}),
+    (SERVER, {"redis": {"enabled": False, "architecture": "standalone", "auth": {"enabled": True}}}),
+    (SERVER, {"global": {"imageRegistry": "registry.mycompany.net", "prefect": {"env": []}}}),
+    (WORKER, {"worker": API, "global": {"imageRegistry": "registry.mycompany.net"}}),
+    # Several pods over Postgres alone are what it is for.
+    (SERVER, merged(separate(replicaCount=3), {"server": {"replicaCount": 3}})),
+    # A name that moves, where nothing is migrated by it.
+    (SERVER, merged(POSTGRES, {"image": {"tag": "latest"}, "migrations": {"enabled": False}})),
+    (SERVER, merged(POSTGRES, {"image": {"tag": "latest", "digest": "sha256:" + "0" * 64}})),
+    (SERVER, {"ingress": {"enabled": True, "host": {"hostname": "sempre.mycompany.net"}, "selfSigned": True}}),
+    (SERVER, {"server": {"env": [{"name": "A", "value": 5}]}, "service": {"nodePort": ""}}),
+]
+
+
+@pytest.mark.parametrize(("chart", "values"), ACCEPTED)
+def test_what_works_is_not_refused(chart: str, values: Json) -> None:
+    assert helm.template(chart, given=values)
