@@ -202,3 +202,11 @@ def test_pods_pass_the_restricted_profile(case: Case) -> None:
             assert context["allowPrivilegeEscalation"] is False
             assert context["readOnlyRootFilesystem"] is True
             assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_jobs_find_the_password_in_their_own_namespace() -> None:
+    case = next(case for case in CASES if str(case) == "sempre-worker-pools")
+    secrets = {thing["metadata"]["namespace"] for thing in objects_of(case) if thing["kind"] == "Secret"}
+    roles = {thing["metadata"]["namespace"] for thing in objects_of(case) if thing["kind"] == "Role"}
+    assert secrets == {"flows", "runs"}
+    assert roles <= secrets

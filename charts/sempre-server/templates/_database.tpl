@@ -171,7 +171,7 @@ read-url: {{ $external.readUrl | quote }}
 - name: database-tls
   secret:
     secretName: {{ .existingSecret }}
-    defaultMode: 0440
+    defaultMode: 288  # 0440
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -19,6 +19,16 @@
 {{- default (printf "%s-auth" (include "sempre-worker.fullname" .root)) .worker.selfHostedServerApiConfig.basicAuth.existingSecret -}}
 {{- end -}}
 
+{{/* The release's namespace and those of jobs, as a list. */}}
+{{- define "sempre-worker.secretNamespaces" -}}
+{{- $own := include "sempre-worker.namespace" . -}}
+{{- $found := list $own -}}
+{{- range include "sempre-worker.all" . | fromYamlArray -}}
+{{- $found = append $found (default $own .worker.config.jobNamespace) -}}
+{{- end -}}
+{{- $found | uniq | toYaml -}}
+{{- end -}}
+
 {{- define "sempre-worker.fromSecret" -}}
 - name: {{ .name }}
   valueFrom:
