@@ -197,6 +197,11 @@ SERVER_CASES: list[tuple[str, Json, tuple[str, ...]]] = [
         merged(POSTGRES, {"server": {"autoscaling": {"enabled": True}, "resources": {"requests": None}}}),
         ("request nothing", "set server.resources.requests"),
     ),
+    (
+        "nobody",
+        merged(POSTGRES, {"server": {"env": env("PREFECT__SERVER_WEBSERVER_ONLY", "true")}}),
+        ("nobody else runs them", "set backgroundServices.runAsSeparateDeployment=true"),
+    ),
     ("group", separate(groups={"a": {"services": ["nobody"]}}), ("nobody", "set it to some of", "triggers")),
     (
         "groups",

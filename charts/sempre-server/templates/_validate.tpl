@@ -195,6 +195,10 @@ There are several processes of background services and a Redis, and no docket UR
 {{- if and (include "sempre-server.isReplicated" .) (contains "memory" $messaging.broker) }}
 backgroundServices.messaging.broker={{ $messaging.broker }} is the memory of one process, and there are several: set broker="" (events then go over Postgres, or over Redis where one is named).
 {{- end }}
+{{- $alone := include "sempre-server.env.find" (dict "env" (concat .Values.global.prefect.env $server.env) "names" (list "SEMPRE_SERVER_WEBSERVER_ONLY" "PREFECT__SERVER_WEBSERVER_ONLY")) }}
+{{- if and (not $services.runAsSeparateDeployment) $alone (not (has (lower (toString $alone)) (list "0" "false" "no" "off"))) }}
+server.env has the API run without background services, and nobody else runs them: set backgroundServices.runAsSeparateDeployment=true, or take PREFECT__SERVER_WEBSERVER_ONLY away.
+{{- end }}
 {{- with $server.autoscaling }}
 {{- if .enabled }}
 {{- if or (and .targetCPU (not (dig "requests" "cpu" "" $server.resources))) (and .targetMemory (not (dig "requests" "memory" "" $server.resources))) }}
