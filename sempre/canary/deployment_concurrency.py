@@ -38,11 +38,8 @@ def _enqueue(stage: Stage) -> None:
     runs = [create_run(stage, deployment, seconds=_SECONDS) for _ in range(_RUNS)]
     first = _claimed(stage, runs)
     waiting = [run for run in runs if run not in first]
-    stage.equal(
-        {stage.run(run).state_name for run in waiting},
-        {"AwaitingConcurrencySlot"},
-        "the states of runs beyond the limit",
-    )
+    states = {stage.run(run).state_name for run in waiting}
+    stage.equal(states, {"AwaitingConcurrencySlot"}, "the states of runs beyond the limit")
     stage.side_by_side(
         [*(lambda run=run: execute(run) for run in first), *(lambda run=run: carry_out(stage, run) for run in waiting)]
     )

@@ -65,7 +65,7 @@ def play_all(
     at_once: int = AT_ONCE,
     ended: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Play canaries, `at_once` at a time; the outcomes in the order of the canaries. `ended` hears of each as it ends."""
+    """Play canaries, `at_once` at a time; the outcomes in their order. `ended` hears of each as it ends."""
     token = new_token()
     stop = threading.Event()
     outcomes: dict[str, Outcome] = {}

@@ -36,7 +36,8 @@ def as_junit(outcomes: Sequence[Outcome], seconds: float) -> bytes:
         case = SubElement(suite, "testcase", classname="canary", name=outcome.name, time=f"{outcome.seconds:.2f}")
         if not outcome.passed:
             SubElement(case, "failure", message=_printable(outcome.message), type=outcome.result)
-    return tostring(suite, encoding="utf-8", xml_declaration=True)
+    report: bytes = tostring(suite, encoding="utf-8", xml_declaration=True)
+    return report
 
 
 def _printable(text: str) -> str:

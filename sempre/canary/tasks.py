@@ -26,7 +26,8 @@ def total(numbers: list[int]) -> int:
 
 @flow
 def scale_and_add(count: int) -> int:
-    return total(scale.map(list(range(count)), unmapped(2)))
+    scaled = scale.map(list(range(count)), unmapped(2))
+    return total.submit(scaled).result()
 
 
 def check(stage: Stage) -> None:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Check an installation from one end to the other.")
 
 _Only = Annotated[
-    list[str] | None, typer.Option("--only", help="Only this canary; may be repeated, or names with commas.")
+    list[str] | None, typer.Option("--only", help="Only these, with commas; may be repeated.")
 ]
 _Skip = Annotated[
-    list[str] | None, typer.Option("--skip", help="Not this canary; may be repeated, or names with commas.")
+    list[str] | None, typer.Option("--skip", help="Not these, with commas; may be repeated.")
 ]
 _Quick = Annotated[bool, typer.Option("--quick", help="Leave out those that take a minute or more.")]
 _Timeout = Annotated[
