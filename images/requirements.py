@@ -16,4 +16,4 @@ def requirements(document: str, extras: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(requirements(Path(sys.argv[1]).read_text(), sys.argv[2])))
+    sys.stdout.writelines(f"{each}\n" for each in requirements(Path(sys.argv[1]).read_text(), sys.argv[2]))

@@ -68,5 +68,8 @@ def _nothing_held(stage: Stage, deployment: UUID) -> None:
 
 
 CANARY = Canary(
-    "deployment-concurrency", "runs beyond a deployment's limit wait or are cancelled, and its slots come back", check
+    "deployment-concurrency",
+    "runs beyond a deployment's limit wait or are cancelled, and its slots come back",
+    check,
+    90.0,  # a run beyond the limit is told to wait for half a minute
 )
