@@ -21,6 +21,7 @@ _GROUPS = {
     "flow": ("sempre.cli.flow:app", "Look at flows."),
     "deployment": ("sempre.cli.deployment:app", "Run, schedule, apply and inspect deployments."),
     "work-pool": ("sempre.cli.work_pool:app", "Create and steer work pools."),
+    "worker": ("sempre.cli.worker:app", "Start workers."),
     "work-queue": ("sempre.cli.work_queue:app", "Create and steer the queues of work pools."),
     "variable": ("sempre.cli.variable:app", "Read and set variables."),
     "block": ("sempre.cli.block:app", "Look at blocks and block types."),

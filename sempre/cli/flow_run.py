@@ -8,7 +8,7 @@ import typer
 
 from sempre.cli.connection import client_settings, open_api, ui_url
 from sempre.cli.errors import CliError, NotFound
-from sempre.cli.find import FLOW_RUN, find, missing
+from sempre.cli.find import FLOW_RUN, find, is_id, missing
 from sempre.cli.lists import Limit, any_of, names_by_id, read_list
 from sempre.cli.logs import Follow, Head, NumLogs, Reverse, Tail, show_logs
 from sempre.cli.moments import ago
@@ -218,6 +218,25 @@ def retry(run: _One, output: Output = None) -> None:
         raise CliError(f"Flow run {found['name']!r} ({found['id']}) is not retried: {reason}")
     after = api.get(f"/flow_runs/{found['id']}")
     report(as_json, after, f"Flow run {found['name']!r} ({found['id']}) is scheduled again.")
+
+
+@app.command()
+def execute(
+    run: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The run's id. By default what SEMPRE__FLOW_RUN_ID says.")
+    ] = None,
+) -> None:
+    """Execute a flow run in this process, as containers that workers start do.
+
+    Example: `sempre flow-run execute 0190a3f2-...`. Exit codes: 0 the server knows how the run ended, 1 it could not be
+    executed, 143 after SIGTERM. With SEMPRE_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR=reschedule a SIGTERM hands the run back
+    and the code is 0, with `relinquish` the run is left to the process that is started next, and the code is 1.
+    """
+    from sempre.sdk.execute import main
+
+    if run is not None and not is_id(run):
+        raise CliError(f"{run!r} is no id of a flow run; `sempre flow-run ls` shows them.")
+    raise typer.Exit(main([] if run is None else [run]))
 
 
 @app.command()

@@ -78,6 +78,8 @@ class WorkerChannel:
     on_work: Callable[[], None] = lambda: None
     on_cleanup: Callable[[Cleanup], Awaitable[bool]] | None = None
     settings: ClientSettings | None = None
+    consumer_id: UUID = field(default_factory=uuid4)
+    """By this the server tells processes of one worker name apart. Runs say it back in `X-Prefect-Worker-Id`."""
 
     healthy: bool = field(default=False, init=False)
     disabled: bool = field(default=False, init=False)
@@ -86,7 +88,6 @@ class WorkerChannel:
 
     def __post_init__(self) -> None:
         self._connection = Connection(self.settings)
-        self._consumer_id = uuid4()
         self._sequence = 0
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -137,7 +138,7 @@ class WorkerChannel:
         hello = self.hello
         cleans = self.on_cleanup is not None and bool(hello.cleanup_kinds)
         return {
-            "consumer_id": self._consumer_id,
+            "consumer_id": self.consumer_id,
             "worker_name": hello.worker_name,
             "worker_type": hello.worker_type,
             "heartbeat_interval_seconds": hello.heartbeat_seconds,
@@ -180,7 +181,7 @@ class WorkerChannel:
 
     async def _beat(self, socket: ClientConnection, seconds: float) -> None:
         beat = {
-            "consumer_id": self._consumer_id,
+            "consumer_id": self.consumer_id,
             "worker_name": self.hello.worker_name,
             "heartbeat_interval_seconds": self.hello.heartbeat_seconds,
         }

@@ -17,6 +17,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
+from sempre.core import placeholders
+
 __all__ = [
     "MAX_LOOPS",
     "MAX_LOOP_DEPTH",
@@ -28,7 +30,6 @@ __all__ = [
     "RenderError",
     "TemplateProblem",
     "check_base_job_template",
-    "placeholders",
     "render",
     "render_value",
     "validate_template",
@@ -390,20 +391,6 @@ def render_value(
     return render(source, context, filters, budget)
 
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.\-\[\]$]+)\s*\}\}")
-
-
-def placeholders(template: Any) -> set[str]:
-    """The names of all ``{{ name }}`` in the keys and values of a JSON value."""
-    if isinstance(template, str):
-        return set(_PLACEHOLDER.findall(template))
-    if isinstance(template, Mapping):
-        return {name for item in template.items() for part in item for name in placeholders(part)}
-    if isinstance(template, list | tuple):
-        return {name for part in template for name in placeholders(part)}
-    return set()
-
-
 def check_base_job_template(template: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` unless a pool's template is empty, or complete and using declared variables only."""
     if not template:
@@ -412,7 +399,7 @@ def check_base_job_template(template: Mapping[str, Any]) -> None:
     if not template.get("job_configuration") or not variables:
         raise ValueError("The `base_job_template` must contain both a `job_configuration` key and a `variables` key.")
     declared = variables.get("properties") if isinstance(variables, Mapping) else None
-    undeclared = placeholders(template["job_configuration"]) - set(declared or ())
+    undeclared = placeholders.names(template["job_configuration"]) - set(declared or ())
     if undeclared:
         raise ValueError(
             "The variables specified in the job configuration template must be present as properties in the variables "

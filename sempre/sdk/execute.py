@@ -29,7 +29,8 @@ from sempre.sdk.states import Cancelled, Crashed
 
 __all__ = ["execute", "main"]
 
-_BEHAVIOR = "SEMPRE_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"  # "reschedule": SIGTERM hands the run back
+# What SIGTERM does. "reschedule": hands the run back; "relinquish": leaves it to a process started in our place.
+_BEHAVIOR = "SEMPRE_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 _COMPATIBLE_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 _TERMINATED = 143  # as a shell shows a process that SIGTERM ended
 
@@ -59,15 +60,18 @@ def execute(flow_run_id: UUID) -> int:
     policy = {**run.empirical_policy, "retries": flow.retries, "retry_delay": int(flow.retry_delay_seconds)}
     backstage.run(api.call("PATCH", f"/flow_runs/{run.id}", {"flow_version": flow.version, "empirical_policy": policy}))
     run.empirical_policy = policy
+    behavior = os.environ.get(_BEHAVIOR) or os.environ.get(_COMPATIBLE_BEHAVIOR) or ""
     try:
-        reschedules = os.environ.get(_BEHAVIOR, os.environ.get(_COMPATIBLE_BEHAVIOR, "")) == "reschedule"
-        outcome: Any = execute_flow_run(flow, run, return_state=True, reschedules=reschedules)
+        outcome: Any = execute_flow_run(
+            flow, run, return_state=True,
+            reschedules=behavior == "reschedule", relinquishes=behavior == "relinquish",
+        )  # fmt: skip
         if inspect.isawaitable(outcome):
             asyncio.run(_wait(outcome))
     except (Abort, Pause) as stopped:
         get_logger().info(f"Flow run {run.name!r} does not go on here: {stopped}")
     except (TerminationSignal, asyncio.CancelledError):
-        return 0 if reschedules else _TERMINATED
+        return {"reschedule": 0, "relinquish": 1}.get(behavior, _TERMINATED)
     return 0
 
 

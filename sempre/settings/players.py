@@ -128,7 +128,13 @@ class WorkerSettings:
     query_seconds: float = setting(10.0, "Time between looks for runs that are due.", minimum=0.1)
     prefetch_seconds: float = setting(10.0, "How long before it is due a run is prepared.", minimum=0)
     heartbeat_seconds: float = setting(30.0, "Time between heartbeats.", minimum=1)
-    enable_cancellation: bool = setting(False, "The worker itself ends the infrastructure of cancelled runs.")
+    drain_seconds: float | None = setting(
+        None, "How long a worker that stops waits for what runs; then it leaves it to the next worker of its name. "
+        "Unset: as long as it takes.", minimum=0,
+    )  # fmt: skip
+    enable_cancellation: bool = setting(
+        False, "Accepted for existing manifests; a worker always ends what was cancelled and does not end by itself."
+    )
     cancellation_poll_seconds: float = setting(120.0, "Time between looks for cancelled runs.", minimum=1)
     webserver_host: str = setting("0.0.0.0", "Address to answer health checks on.")  # noqa: S104
     webserver_port: int = setting(8080, "Port to answer them on.", minimum=0, maximum=65535)

@@ -115,13 +115,20 @@ def call_flow(
 
 
 def execute_flow_run(
-    flow: Flow[Any, Any], run: FlowRun, return_state: bool = False, *, reschedules: bool = False
+    flow: Flow[Any, Any],
+    run: FlowRun,
+    return_state: bool = False,
+    *,
+    reschedules: bool = False,
+    relinquishes: bool = False,
 ) -> Any:
     """Run the flow for a run that the server has already. A coroutine for a coroutine function.
 
     ``reschedules``: a SIGTERM hands the run back to the server, which schedules it again, instead of crashing it.
+    ``relinquishes``: a SIGTERM leaves the run as it is, for a process that is started in the place of this one.
     """
-    return _run(FlowCall(flow, dict(run.parameters), None, None, run=run, reschedules=reschedules), return_state)
+    call = FlowCall(flow, dict(run.parameters), None, None, run=run, reschedules=reschedules, relinquishes=relinquishes)
+    return _run(call, return_state)
 
 
 def _run(call: FlowCall, return_state: bool) -> Any:

@@ -47,6 +47,7 @@ class FlowCall:
     run: FlowRun | None = None
     tags: frozenset[str] = frozenset()
     reschedules: bool = False  # a SIGTERM hands the run back, to be executed again elsewhere, instead of crashing it
+    relinquishes: bool = False  # a SIGTERM ends the process without a word: whoever restarts it goes on with the run
     logger: Any = field(default_factory=lambda: logging.getLogger("sempre.flow_runs"))
 
 
@@ -253,6 +254,9 @@ def _stopped(call: FlowCall, run: FlowRun, error: BaseException, watch: Watch) -
         yield Say(call.logger, logging.INFO, "This process has to end: the run is handed back")
         state = AwaitingRetry(message="Handed back by a process that had to end.")
         final = yield from propose(run, state, force=True)
+        raise error
+    if call.relinquishes and is_order:
+        yield Say(call.logger, logging.INFO, "This process has to end: whoever restarts it goes on with the run")
         raise error
     yield Say(call.logger, logging.ERROR, f"Crashed: {error!r}")
     state = crashed(error)
