@@ -98,9 +98,13 @@ def serve(
     chosen = _chosen(only, skip, quick)
     url = _use(api, auth_string, timeout, verbose=True)
     from sempre.canary.serving import Serving
+    from sempre.client import ClientError
 
     serving = Serving(chosen, every=every, limit=limit, seconds=timeout)
-    serving.deploy()
+    try:
+        serving.deploy()
+    except ClientError as error:
+        raise CliError(f"The deployments of the canaries could not be made: {error}") from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: serving.stop())
     typer.echo(f"Playing {len(chosen)} canaries every {every:g} s on {url}. Their runs are those of the flow `canary`.")

@@ -8,6 +8,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def container(empty: Database, workdir: Path) -> Container:
     return Container(workdir, values, [Path(empty.socket_dir)])
 
 
-def _call(container: Container, path: str, body: object = None) -> object:
+def _call(container: Container, path: str, body: object = None) -> Any:
     headers = {
         "Authorization": "Basic " + base64.b64encode(b"admin:pass").decode(),
         "Content-Type": "application/json",
@@ -61,7 +62,6 @@ def test_the_whole_release(container: Container, empty: Database) -> None:
     try:
         processes[0].wait_for(lambda: answers(f"http://127.0.0.1:{port}/api/ready"), "the server is ready")
         flow = _call(container, "/flows/", {"name": "from-a-chart"})
-        assert isinstance(flow, dict)
         deployment = {
             "name": "every-hour",
             "flow_id": flow["id"],
@@ -72,9 +72,15 @@ def test_the_whole_release(container: Container, empty: Database) -> None:
         eventually(lambda: _call(container, "/flow_runs/count", {}), "the schedule has become runs")
         owners = "SELECT DISTINCT owner FROM service WHERE owner IS NOT NULL"
         eventually(lambda: empty.fetch(owners), "somebody runs the services")
+        processes.append(container.start("worker"))
+        health = f"http://127.0.0.1:{container.values['HEALTH_PORT']}/health"
+        processes[-1].wait_for(lambda: answers(health), f"the worker is healthy at {health}")
+        workers = "/work_pools/chart-pool/workers/filter"
+        (worker,) = eventually(lambda: _call(container, workers, {}), "the server knows the worker")
+        assert worker["status"] == "ONLINE"
     finally:
-        codes = [process.terminate(40) for process in processes]
-    assert codes == [0, 0, 0], "\n".join(process.tail() for process in processes)
+        codes = [process.terminate(40) for process in reversed(processes)]
+    assert codes == [0] * 4, "\n".join(process.tail() for process in processes)
 
 
 def test_extra_packages_have_to_be_installable(container: Container) -> None:
