@@ -36,7 +36,7 @@ mount -t tmpfs none /opt
 mount -t tmpfs none /home
 for path in $KEEP; do
     case "$path" in
-    /tmp/*) mkdir -p "$path"; mount --bind "/mnt$path" "$path";;
+    /tmp/*) mkdir -p "$path"; mount --bind "/mnt$path" "$path"; mount -o remount,ro,bind "$path";;
     esac
 done
 mkdir -p /home/prefect /home/ui_build /opt/sempre /opt/bin
@@ -46,7 +46,9 @@ ln -s /opt/sempre /opt/prefect
 printf '#!/bin/bash\nexec %q "$@"\n' "$PYTHON" > /opt/bin/python3
 printf '#!/bin/bash\nexec %q -m sempre "$@"\n' "$PYTHON" > /opt/bin/sempre
 chmod 0755 /opt/bin/* /opt/sempre/entrypoint.sh
+umount /mnt/tmp
 mount --bind /bin/bash "$(readlink -f /bin/sh)"
+mount -o remount,ro /mnt
 mount -o remount,ro /opt
 for path in /home /tmp; do
     case " $WRITABLE " in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_extra_packages_are_installed_before_the_command(entrypoint: Entrypoint)
 
 @pytest.mark.parametrize("variable", ["PREFECT__FLOW_RUN_ID", "SEMPRE__FLOW_RUN_ID", None])
 def test_a_failed_installation_ends_it_and_the_runs_log_says_so(entrypoint: Entrypoint, variable: str | None) -> None:
-    entrypoint.program("python3", 'if [ "$1" = -m ]; then exit 23; fi; exec /usr/bin/python3 "$@"')
+    entrypoint.program("python3", 'if [ "$1" = -m ]; then exit 23; fi; exec ' + sys.executable + ' "$@"')
     entrypoint.program("sempre", 'echo "$*" > "$TOLD"; cat >> "$TOLD"')
     entrypoint.env["EXTRA_PIP_PACKAGES"] = "nonsense"
     if variable:

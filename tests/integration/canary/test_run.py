@@ -11,7 +11,7 @@ import pytest
 from sempre.canary.every import CANARIES
 from tests.integration.canary.suite import TIME, Suite
 from tests.support.database import Postgres
-from tests.support.servers import Ensemble, SempreServer
+from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
 QUICK = {name for name, canary in CANARIES.items() if not canary.slow}
@@ -62,14 +62,6 @@ def test_what_is_unknown_or_away_is_said(suite: Suite) -> None:
     assert "cannot be reached" in errors
 
 
-def test_all_pass_on_an_ensemble(ensemble: Ensemble, workdir: Path) -> None:
-    suite = Suite(ensemble.api_url, workdir / "canary-home")
-    report = suite.run("--quick")
-    assert {each["name"]: each["message"] for each in report["canaries"] if each["result"] != "passed"} == {}
-    assert report["seconds"] < TIME
-    assert suite.left_behind() == []
-
-
 def test_each_fails_when_what_it_watches_is_broken(postgres: Postgres, workdir: Path) -> None:
     """Without background services runs go on as before; what services do is missed by those who watch it."""
     database = postgres.create()
@@ -78,7 +70,7 @@ def test_each_fails_when_what_it_watches_is_broken(postgres: Postgres, workdir: 
     try:
         suite = Suite(server.api_url, workdir / "canary-home")
         names = "hello,leases,tasks,schedules,automation-reactive,automation-compound"
-        report = suite.run("--only", names, "--timeout", "6", code=1)
+        report = suite.run("--only", names, "--timeout", "10", code=1)
         results = {each["name"]: each["result"] for each in report["canaries"]}
         messages = {each["name"]: each["message"] for each in report["canaries"]}
         assert {name for name, result in results.items() if result == "passed"} == {"hello", "leases"}

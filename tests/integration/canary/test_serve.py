@@ -35,13 +35,13 @@ def _told(suite: Suite, name: str, event: str) -> list[dict[str, Any]]:
 
 
 def test_runs_and_events_tell_how_canaries_are(suite: Suite) -> None:
-    # One second is too little for a trigger of ten, so this one fails every time.
-    process = suite.start("serve", "--only", "secret-block,automation-proactive", "--every", "5", "--timeout", "1.5")
+    # Three seconds are too little for a trigger of ten, so this one fails every time.
+    process = suite.start("serve", "--only", "secret-block,automation-proactive", "--every", "5", "--timeout", "3")
     try:
         eventually(lambda: _runs(suite, "secret-block", "Completed"), "a canary has passed", 60)
         eventually(lambda: _told(suite, "secret-block", "sempre.canary.passed"), "an event tells of it")
         failed = eventually(lambda: _runs(suite, "automation-proactive", "Failed"), "a canary has failed", 60)
-        assert "did not fire within 2 s" in failed[0]["state"]["message"]
+        assert "did not fire within 3 s" in failed[0]["state"]["message"]
         told = eventually(lambda: _told(suite, "automation-proactive", "sempre.canary.failed"), "an event tells of it")
         assert told[0]["payload"]["result"] == "failed"
         assert "did not fire" in told[0]["payload"]["message"]

@@ -95,15 +95,21 @@ def test_many_are_played_at_once_and_told_in_their_order() -> None:
 def test_an_interrupt_ends_those_that_play() -> None:
     removed: list[str] = []
 
+    playing = threading.Event()
+
     def check(stage: Stage) -> None:
         stage.cleaner("mine", lambda: removed.append(stage.name))
+        playing.set()
         stage.wait("for ever", lambda: False)
+
+    def end(stage: Stage) -> None:
+        playing.wait(20)
 
     def interrupt(outcome: Outcome) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        play_all([Canary("waits", "", check), Canary("ends", "", lambda stage: None)], ended=interrupt)
+        play_all([Canary("waits", "", check), Canary("ends", "", end)], ended=interrupt)
     assert len(removed) == 1
 
 
