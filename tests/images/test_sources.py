@@ -37,8 +37,11 @@ def test_shell_scripts_pass_shellcheck(script: Path) -> None:
 def test_what_the_image_is_made_of_is_there_and_pinned() -> None:
     text = CONTAINERFILE.read_text()
     copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY") and "--from" not in line]
-    for source in (each for sources in copied for each in sources if not each.startswith("--")):
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    sources = {each for parts in copied for each in parts if not each.startswith("--")}
+    for source in sources:
         assert (ROOT / source).exists(), source
+    assert {source.split("/")[0] for source in sources} == sent  # all of the build's context, and no more
     assert all(re.search(r":\S*\d", base) for base in re.findall(r"^ARG BASE=(\S+)", text, re.MULTILINE))
     pins = [line for line in (IMAGES / "constraints.txt").read_text().splitlines() if line and line[0] not in "#-"]
     assert pins
