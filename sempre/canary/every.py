@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sempre.canary import (
     abandoned_leases,
+    background_tasks,
     clean_up,
     compound_automation,
     deployment_concurrency,
@@ -34,9 +35,9 @@ from sempre.canary.canary import Canary
 __all__ = ["CANARIES", "UnknownCanaryError", "chosen"]
 
 _MODULES = (
-    hello, tasks, task_burst, task_retries, flow_retries, subflow_retries, flow_results, task_results, pauses, suspends,
-    deployment_concurrency, tag_limits, leases, abandoned_leases, secret_block, event_stream, reactive_automation,
-    proactive_automation, compound_automation, sequence_automation, zombies, schedules, clean_up,
+    hello, tasks, task_burst, task_retries, flow_retries, subflow_retries, flow_results, task_results, background_tasks,
+    pauses, suspends, deployment_concurrency, tag_limits, leases, abandoned_leases, secret_block, event_stream,
+    reactive_automation, proactive_automation, compound_automation, sequence_automation, zombies, schedules, clean_up,
 )  # fmt: skip
 CANARIES: dict[str, Canary] = {module.CANARY.name: module.CANARY for module in _MODULES}
 
