@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Check an installation from one end to the other.")
 
-_Only = Annotated[
-    list[str] | None, typer.Option("--only", help="Only these, with commas; may be repeated.")
-]
-_Skip = Annotated[
-    list[str] | None, typer.Option("--skip", help="Not these, with commas; may be repeated.")
-]
+_Only = Annotated[list[str] | None, typer.Option("--only", help="Only these, with commas; may be repeated.")]
+_Skip = Annotated[list[str] | None, typer.Option("--skip", help="Not these, with commas; may be repeated.")]
 _Quick = Annotated[bool, typer.Option("--quick", help="Leave out those that take a minute or more.")]
 _Timeout = Annotated[
     float | None, typer.Option("--timeout", "-t", min=1, help="Longest for one canary, in seconds, instead of its own.")

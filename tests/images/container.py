@@ -1,4 +1,4 @@
-"""A container without an engine: the paths, the programs and the read-only file system of the image, in a mount namespace.
+"""A container without an engine: paths, programs and the read-only file system of the image, in a mount namespace.
 
 What is not as in the image: the kernel's other namespaces, the user (programs of this machine are not readable for
 1001 everywhere), and tini.

@@ -1,5 +1,5 @@
-"""Charts and compose files that were written for Prefect run with our image in the place of the other: their commands and
-environments, on a read-only file system, with Redis away."""
+"""Charts and compose files that were written for Prefect run with our image in the place of the other: their commands
+and environments, on a read-only file system, with Redis away."""
 
 from __future__ import annotations
 

@@ -49,7 +49,14 @@ class Suite:
 
     def left_behind(self) -> list[str]:
         """The names of all objects of canaries on the server."""
-        kinds = ("flows", "deployments", "automations", "v2/concurrency_limits", "concurrency_limits", "block_documents")
+        kinds = (
+            "flows",
+            "deployments",
+            "automations",
+            "v2/concurrency_limits",
+            "concurrency_limits",
+            "block_documents",
+        )
         found = [each for kind in kinds for each in self.post(f"/{kind}/filter", {})]
         names = [str(each.get("name") or each.get("tag")) for each in found]
         return [name for name in names if name.startswith("canary")]

@@ -50,7 +50,10 @@ def test_runs_and_events_tell_how_canaries_are(suite: Suite) -> None:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, f"{output}\n{errors}"
     deployments = suite.post("/deployments/filter", {})
-    assert {each["name"]: each["paused"] for each in deployments} == {"secret-block": True, "automation-proactive": True}
+    assert {each["name"]: each["paused"] for each in deployments} == {
+        "secret-block": True,
+        "automation-proactive": True,
+    }
 
 
 def test_the_alerts_of_the_documentation_are_automations() -> None:
