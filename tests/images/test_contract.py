@@ -59,7 +59,7 @@ def test_the_whole_release(container: Container, empty: Database) -> None:
     assert empty.fetch("SELECT count(*) AS flows FROM flow") == [{"flows": 0}]
 
     port = container.values["PORT"]
-    processes = [container.start(name) for name in ("server", "background-services", "enterprise-background-services")]
+    processes = [container.start("server")]
     try:
         processes[0].wait_for(lambda: answers(f"http://127.0.0.1:{port}/api/ready"), "the server is ready")
         flow = _call(container, "/flows/", {"name": "from-a-chart"})
@@ -69,11 +69,11 @@ def test_the_whole_release(container: Container, empty: Database) -> None:
             "schedules": [{"schedule": {"interval": 3600}, "active": True}],
         }
         _call(container, "/deployments/", deployment)
-        # Background services are there, and so is a database that all of them share.
+        processes.append(container.start("background-services"))
         eventually(lambda: _call(container, "/flow_runs/count", {}), "the schedule has become runs")
         owners = "SELECT DISTINCT owner FROM service WHERE owner IS NOT NULL"
         eventually(lambda: empty.fetch(owners), "somebody runs the services")
-        processes.append(container.start("worker"))
+        processes += [container.start("enterprise-background-services"), container.start("worker")]
         health = f"http://127.0.0.1:{container.values['HEALTH_PORT']}/health"
         processes[-1].wait_for(lambda: answers(health), f"the worker is healthy at {health}")
         workers = "/work_pools/chart-pool/workers/filter"
