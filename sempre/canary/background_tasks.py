@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from sempre.canary.canary import Canary
 from sempre.canary.stage import Stage
@@ -32,7 +33,7 @@ def check(stage: Stage) -> None:
     left = [square.delay(number) for number in range(_CALLS)]
     for future in left:
         id = future.task_run_id
-        stage.cleaner(f"task run {id}", lambda id=id: stage.client.delete_task_run(id))
+        stage.cleaner(f"task run {id}", partial(stage.client.delete_task_run, id))
     stage.waits_for = "the calls that were left are executed"
     found = [future.result(timeout=max(0.1, stage.left)) for future in left]
     stage.equal(found, [number * number for number in range(_CALLS)], "what the calls returned")
