@@ -27,7 +27,7 @@ test-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what failed in the last
 	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser and not balancers and not charts"
 
 test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration tests/images
 
 conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two API servers and two service processes
 	$(BIN)/python -m pytest tests/conformance --topology ensemble

@@ -20,8 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"schemas", "core", "settings"},
     "sdk": {"client", "schemas", "core", "settings"},
     "workers": {"sdk", "client", "schemas", "core", "settings"},
+    "canary": {"sdk", "client", "schemas", "core", "settings"},
     "server": {"db", "schemas", "core", "settings"},
-    "cli": {"client", "sdk", "workers", "schemas", "core", "settings", "server", "db"},
+    "cli": {"canary", "client", "sdk", "workers", "schemas", "core", "settings", "server", "db"},
 }
 # `sempre.core` decides from values to values.
 IMPURE = {"asyncio", "asyncpg", "fastapi", "httpx", "redis", "socket", "sqlalchemy", "starlette"}

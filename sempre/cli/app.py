@@ -38,6 +38,7 @@ _GROUPS = {
     "shell": ("sempre.cli.shell:app", "Run shell commands as flow runs."),
     "api": ("sempre.cli.api:app", "Call the API directly."),
     "transfer": ("sempre.cli.transfer.command:app", "Copy what was set up on one server to another."),
+    "canary": ("sempre.cli.canary:app", "Check an installation from one end to the other."),
     "dashboard": ("sempre.cli.dashboard:app", "Open the web UI."),
     "profile": ("sempre.cli.profile:app", "Keep settings for several servers and switch between them."),
     "config": ("sempre.cli.config:app", "Look at settings and change those of a profile."),

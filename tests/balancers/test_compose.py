@@ -28,10 +28,19 @@ FILE = DEPLOY / "compose" / "compose.yaml"
 Json = dict[str, Any]
 
 
-def _file() -> Json:
-    """The file as the engine reads it: `${NAME:-default}` is the default."""
-    composed: Json = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", FILE.read_text()))
+def _file(path: Path = FILE, environment: dict[str, str] | None = None) -> Json:
+    """The file as the engine reads it: `${NAME:-default}` is the variable, or the default."""
+
+    def value(match: re.Match[str]) -> str:
+        return (environment or {}).get(match[1]) or match[2]
+
+    composed: Json = yaml.safe_load(re.sub(r"\$\{(\w+):-([^}]*)\}", value, path.read_text()))
     return composed
+
+
+def _orchestra() -> dict[str, str]:
+    lines = (FILE.parent / "orchestra.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def _seconds(text: str) -> int:
@@ -42,7 +51,7 @@ def _seconds(text: str) -> int:
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Json]:
-    found: dict[str, Json] = _file()["services"]
+    found: dict[str, Json] = _file(environment=_orchestra())["services"]
     return found
 
 
@@ -53,11 +62,21 @@ def empty(postgres: Postgres) -> Iterator[Database]:
     postgres.drop(created)
 
 
-def test_the_file_is_as_the_specification_wants_it() -> None:
+@pytest.mark.parametrize("path", [FILE, FILE.parent / "solo.yaml"], ids=lambda path: path.name)
+def test_the_file_is_as_the_specification_wants_it(path: Path) -> None:
     schemas = importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
     schema = json.loads((schemas / "compose-spec.json").read_text())
     validator = jsonschema.validators.validator_for(schema)(schema)
-    assert [error.message for error in validator.iter_errors(_file())] == []
+    assert [error.message for error in validator.iter_errors(_file(path))] == []
+
+
+def test_redis_is_used_by_all_or_none(services: dict[str, Json]) -> None:
+    plain = _file()["services"]
+    assert _orchestra()["COMPOSE_PROFILES"] in plain["redis"]["profiles"]
+    for name, service in plain.items():
+        if service["image"] == "sempre:latest":
+            assert not any("redis://" in str(value) for value in service["environment"].values()), name
+            assert sum("redis://redis" in str(value) for value in services[name]["environment"].values()) == 2, name
 
 
 def test_it_is_the_whole_ensemble(services: dict[str, Json]) -> None:
@@ -80,6 +99,38 @@ def test_it_is_the_whole_ensemble(services: dict[str, Json]) -> None:
     assert all((FILE.parent / mount).is_file() for mount in mounts)
     named = set(re.findall(r"server (api-\d):4200", (DEPLOY / "nginx" / "nginx.conf").read_text()))
     assert named == {name for name in ours if name.startswith("api-")}
+
+
+class Solo:
+    """The service of solo.yaml as a process, with its volume in a directory."""
+
+    def __init__(self, workdir: Path) -> None:
+        self.port, self.workdir = free_port(), workdir
+        self.service: Json = _file(FILE.parent / "solo.yaml")["services"]["sempre"]
+
+    def start(self) -> ManagedProcess:
+        program, *arguments = self.service["command"]
+        assert program == "sempre"
+        base = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SEMPRE_"))}
+        env = {**self.service["environment"], "SEMPRE_HOME": str(self.workdir / "data"), "PYTHONPATH": str(ROOT)}
+        argv = [*SEMPRE, *(each.replace("4200", str(self.port)) for each in arguments)]
+        return ManagedProcess.start("solo", argv, log_dir=self.workdir, env={**base, **env}, cwd=self.workdir)
+
+
+def test_solo_keeps_everything_in_its_volume(workdir: Path) -> None:
+    solo = Solo(workdir)
+    (volume,) = solo.service["volumes"]
+    assert volume.split(":")[1] == solo.service["environment"]["SEMPRE_HOME"]
+    for _ in range(2):  # the second one finds what the first one left
+        process = solo.start()
+        url = f"http://127.0.0.1:{solo.port}/api"
+        process.wait_for(lambda: answers(f"{url}/ready"), f"is ready at {url}")  # noqa: B023
+        with urllib.request.urlopen(f"{url}/flows/count", data=b"{}") as response:
+            found = int(response.read())
+        request = urllib.request.Request(f"{url}/flows/", b'{"name": "kept"}', {"Content-Type": "application/json"})
+        urllib.request.urlopen(request).close()
+        assert process.terminate(_seconds(solo.service["stop_grace_period"])) == 0, process.tail()
+    assert found == 1
 
 
 class Machine:
