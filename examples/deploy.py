@@ -6,9 +6,8 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sempre.schedules import Interval
-
 from examples.pipeline import weather_report
+from sempre.schedules import Interval
 
 ROOT = Path(__file__).resolve().parents[1]
 
