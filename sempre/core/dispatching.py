@@ -9,7 +9,18 @@ from uuid import UUID, uuid5
 
 from sempre.core.states import TERMINAL, StateType
 
-__all__ = ["Adoption", "Ending", "Verdict", "adoption", "crash_message", "is_stale", "next_pause", "verdict", "waiting_id", "won"]
+__all__ = [
+    "Adoption",
+    "Ending",
+    "Verdict",
+    "adoption",
+    "crash_message",
+    "is_stale",
+    "next_pause",
+    "verdict",
+    "waiting_id",
+    "won",
+]
 
 _FAILURES_PER_STEP = 3
 _STEPS = 4

@@ -136,7 +136,12 @@ async def test_a_run_in_a_container(
     assert set(names) - {"InfrastructurePending"} == HEARD, (names, run.state and run.state.message)
     assert names[-1] == "Completed"
     seen = json.loads((tmp_path / "seen.json").read_text())
-    wanted = {"FLOW_RUN_ID": str(run_id), "FLOW_NAME": "note", "DEPLOYMENT_NAME": f"note-{pool}", "WORKER_NAME": "Worker 1"}
+    wanted = {
+        "FLOW_RUN_ID": str(run_id),
+        "FLOW_NAME": "note",
+        "DEPLOYMENT_NAME": f"note-{pool}",
+        "WORKER_NAME": "Worker 1",
+    }
     assert {key: seen[f"PREFECT__{key}"] for key in wanted} == wanted
 
     async def pid() -> str | None:
