@@ -1,5 +1,3 @@
-import os as _os
-import subprocess as _sub
 
 """Writes each chart's values.schema.json and README.md from its values.yaml: ``python scripts/chart_pages.py``.
 

@@ -302,7 +302,10 @@ def test_names_and_types_that_are_none_are_refused(chart: str, values: Json, nam
 
 ACCEPTED: list[tuple[str, Json]] = [
     # Left over from services that are not started, and values of a chart that ours are part of.
-    (SERVER, {"postgresql": {"enabled": False, "architecture": "replication", "primary": {"extendedConfiguration": "x"}}}),
+    (
+        SERVER,
+        {"postgresql": {"enabled": False, "architecture": "replication", "primary": {"extendedConfiguration": "x"}}},
+    ),
     (SERVER, {"redis": {"enabled": False, "architecture": "standalone", "auth": {"enabled": True}}}),
     (SERVER, {"global": {"imageRegistry": "registry.mycompany.net", "prefect": {"env": []}}}),
     (WORKER, {"worker": API, "global": {"imageRegistry": "registry.mycompany.net"}}),
