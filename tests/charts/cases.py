@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.helm import CHARTS, Json, rendered, template
+from tests.support.helm import CHARTS, Json, parsed, rendered
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -36,7 +36,7 @@ def text_of(case: Case) -> str:
 
 @functools.cache
 def objects_of(case: Case) -> tuple[Json, ...]:
-    return tuple(template(case.chart, case.values))
+    return tuple(parsed(text_of(case)))
 
 
 def cases() -> list[Case]:

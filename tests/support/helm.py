@@ -21,7 +21,7 @@ import yaml
 
 from tests.support.prefect_env import ROOT
 
-__all__ = ["CHARTS", "Refused", "Unavailable", "lint", "program", "template"]
+__all__ = ["CHARTS", "Refused", "Unavailable", "lint", "parsed", "program", "rendered", "template"]
 
 CHARTS = ROOT / "charts"
 
@@ -91,7 +91,12 @@ def template(
     api_versions: Sequence[str] = ("gateway.networking.k8s.io/v1",),
 ) -> list[Json]:
     """The objects of a chart with values of files and `given` over them. Raises Refused."""
-    return [thing for thing in yaml.load_all(rendered(chart, values, given, release, api_versions), _LOADER) if thing]
+    return parsed(rendered(chart, values, given, release, api_versions))
+
+
+def parsed(text: str) -> list[Json]:
+    """The objects in what helm rendered."""
+    return [thing for thing in yaml.load_all(text, _LOADER) if thing]
 
 
 def rendered(
