@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # The stock client, run as a black box by the demo, the conformance tests and the benchmarks.
 CLIENT := .venv-prefect
 PIP := -m pip --disable-pip-version-check --quiet
-WORKERS ?= 2
+# Tests wait more than they compute.
+WORKERS ?= 4
 
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
