@@ -13,6 +13,7 @@ from tests.chaos.loads.shape import CLAIM_SECONDS, DEAD_WORKER_SECONDS, LEASE_SE
 from tests.support.trigger_oracle import Oracle
 
 _COMING_UP_SECONDS = 1.0  # from the first write on, until the balancer knows of all servers that were started again
+_SILENCE_SECONDS = 2.0  # in which nobody at all is answered: dozens are, each second
 _ON_ITS_WAY_SECONDS = 1.0  # what is heard while silence is being judged comes too late
 
 Rows = list[dict[str, Any]]
@@ -329,13 +330,30 @@ def too_many_leases(entries: Entries) -> Rows:
 # -- clients
 
 
+def _hand(strike: Entry) -> list[str]:
+    return [strike["fault"], *strike["beside"]]
+
+
+def _takes_a_server(fault: str) -> bool:
+    return fault.startswith("api: ") or fault == "previous release"
+
+
 def refusals(entries: Entries) -> tuple[Rows, int]:
     """Websockets that were refused, and how many were while no API server was up to accept any."""
     writes = sorted(line["at"] for line in entries.of_kind("created"))
+    strikes = entries.of_kind("strike")
     nobody = [
         (line["struck"], min((at for at in writes if at > line["lifted"]), default=line["lifted"]) + _COMING_UP_SECONDS)
-        for line in entries.of_kind("strike")
+        for line in strikes
         if line["fault"] == "api: kill -9 of all"
+    ]
+    # Two faults together may take one server each: then the silence of all that was asked says when nobody was up.
+    both = [(line["struck"], line["lifted"]) for line in strikes if sum(map(_takes_a_server, _hand(line))) > 1]
+    answered = sorted(line["at"] for line in entries.of_kind("call"))
+    nobody += [
+        (before - _COMING_UP_SECONDS, after + _COMING_UP_SECONDS)
+        for before, after in pairwise(answered)
+        if after - before > _SILENCE_SECONDS and any(struck <= after and before <= lifted for struck, lifted in both)
     ]
     refused = entries.of_kind("refused_upgrade")
     offences = [line for line in refused if not any(since <= line["at"] <= until for since, until in nobody)]

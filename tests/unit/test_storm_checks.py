@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.chaos.ledger import Entries
 from tests.chaos.loads.shape import DEAD_WORKER_SECONDS
-from tests.chaos.storm_checks import taken_back_early, unfenced
+from tests.chaos.storm_checks import refusals, taken_back_early, unfenced
 
 UPGRADE = {"kind": "strike", "fault": "previous release", "struck": 100.0, "lifted": 120.0}
 
@@ -34,3 +34,16 @@ def test_a_worker_is_heard_by_what_was_acknowledged_in_time() -> None:
 
     assert offences(taken - 4)
     assert not offences(taken + 4), "it may have been written down too late"
+
+
+def test_a_refusal_is_excused_only_while_nobody_was_up() -> None:
+    restart = {"kind": "strike", "fault": "api: restart", "struck": 10.0, "lifted": 20.0}
+    calls = [{"kind": "call", "at": at} for at in (9.0, 12.0, 18.0, 19.0)]
+    refused = [{"kind": "refused_upgrade", "at": at} for at in (9.5, 15.0)]
+
+    def count(*beside: str) -> tuple[int, int]:
+        offences, excused = refusals(Entries([{**restart, "beside": list(beside)}, *calls, *refused]))
+        return len(offences), excused
+
+    assert count("previous release") == (0, 2)
+    assert count("redis: hang") == (2, 0)
