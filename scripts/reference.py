@@ -103,7 +103,7 @@ def _members(kind: type) -> Iterator[str]:
             if name.startswith(("_", "model_")) or name in seen:
                 continue
             seen.add(name)
-            member = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
+            member: Any = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
             if isinstance(member, property) or type(member).__name__ == "cached_property":
                 getter = getattr(member, "fget", None) or member.func
                 yield f"\n### {name}\n\n{_doc(getter)}" if getter.__doc__ else ""
@@ -136,7 +136,8 @@ def _parameters(signature: inspect.Signature) -> Iterator[str]:
         if positional and parameter.kind is not parameter.POSITIONAL_ONLY:
             yield "/"
         positional = parameter.kind is parameter.POSITIONAL_ONLY
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        kinds: dict[Any, str] = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}
+        stars = kinds.get(parameter.kind, "")
         if parameter.kind is parameter.KEYWORD_ONLY and keywords_begin:
             yield "*"
         keywords_begin = keywords_begin and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.KEYWORD_ONLY)

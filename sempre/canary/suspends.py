@@ -18,7 +18,7 @@ def check(stage: Stage) -> None:
     stage.equal(stage.run(run_id).state_type, "SCHEDULED", "the state after it was resumed")
     carry_out(stage, run_id)
     stage.equal(stage.run(run_id).state_name, "Completed", "the state after the second execution")
-    history = [state.name for state in stage.client.read_flow_run_states(run_id)]
+    history = [str(state.name) for state in stage.client.read_flow_run_states(run_id)]
     stage.equal(history.count("Running"), 2, f"how often it was executed ({', '.join(history)})")
 
 

@@ -103,7 +103,7 @@ class DoneAndNotDone(NamedTuple):
     not_done: set[Future[Any]]
 
 
-def wait(futures: Iterable[Future[R]], timeout: float | None = None) -> DoneAndNotDone:
+def wait(futures: Iterable[Future[Any]], timeout: float | None = None) -> DoneAndNotDone:
     """Wait until all futures are done, or ``timeout`` seconds have passed."""
     by_inner = {future._inner: future for future in futures}
     done, waiting = _wait(by_inner, timeout)

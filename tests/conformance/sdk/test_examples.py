@@ -74,5 +74,5 @@ def test_same(played: Reports, api: httpx.Client, example: str) -> None:
 
 def _difference(stock: Any, ours: Any) -> str:
     """The lines that differ, `-` for the stock SDK's, `+` for ours."""
-    texts = [json.dumps(found, indent=1, sort_keys=True).splitlines() for found in (stock, ours)]
-    return "\n".join(difflib.unified_diff(*texts, "stock", "ours", n=6, lineterm=""))
+    before, after = (json.dumps(found, indent=1, sort_keys=True).splitlines() for found in (stock, ours))
+    return "\n".join(difflib.unified_diff(before, after, "stock", "ours", n=6, lineterm=""))

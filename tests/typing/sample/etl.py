@@ -95,5 +95,4 @@ def main() -> None:
     assert_type(extract.fn(DAY, limit=1), list[Row])
     flows: list[Flow[..., Any]] = [etl, report, explicit]
     tasks: list[Task[..., Any]] = [extract, total, load]
-    for each in [*flows, *tasks]:
-        print(each.name)
+    print([each.name for each in flows], [each.name for each in tasks])

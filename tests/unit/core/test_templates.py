@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from sempre.core.placeholders import names
 from sempre.core.templates import (
     MAX_OUTPUT,
     RenderError,
     TemplateProblem,
     check_base_job_template,
-    placeholders,
     render,
     render_value,
     validate_template,
@@ -141,7 +141,7 @@ def test_values_keep_their_type(source: str, expected: Any) -> None:
 
 def test_placeholders() -> None:
     template = {"x": ["{{ y.z }} {{a}}", {"{{ k }}": "{{ $q }}"}], "n": 1, "o": "{{ a b }} {{ }} {{ c | d }} {{ a-b }}"}
-    assert placeholders(template) == {"y.z", "a", "k", "$q", "a-b"}
+    assert names(template) == {"y.z", "a", "k", "$q", "a-b"}
 
 
 def test_base_job_template() -> None:

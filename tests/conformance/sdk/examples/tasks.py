@@ -60,7 +60,7 @@ def total(numbers: list[int]) -> int:
 @flow
 def mapping() -> Any:
     doubled = times.map([1, 2, 3], unmapped(2))
-    again = add.map(doubled, [10, 20, 30])
+    again: Any = add.map(doubled, [10, 20, 30])
     fixed = add.map([1, 2], y=7)
     after = add.map([0, 0], wait_for=[fixed[0]])
     return [again.result(), total(again), fixed.result(), [future.result() for future in after]]
