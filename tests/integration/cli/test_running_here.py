@@ -73,6 +73,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.xfail(strict=True, reason="the server schedules no run again that has no deployment: open")
 def test_a_run_without_a_deployment_is_retried_here(here: Here, cli: OwnCli, runs: Runs) -> None:
     (here.folder / "breaking.py").write_text(FLOW)
     env = {**os.environ, **cli.env, "PYTHONPATH": str(ROOT), "SEMPRE_CLIENT_PATIENCE_SECONDS": "20"}
