@@ -89,8 +89,8 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(old: Database, empty
     draw = random.Random(number)
     kills, ended, said = 0, False, []
     while not ended:
-        # A few things further each time: some kills hit a build, some a commit, some what lies between. Ever further, so
-        # that it comes to an end also where a build takes longer than it is let live.
+        # A few things further each time: some kills hit a build, some a commit, some what lies between. And ever
+        # further, so that it comes to an end also where a build takes longer than it is let live.
         after = draw.randint(1, 6) + kills // 5
         ended, lines = await _killed_upgrade(old, after, draw.choice((0.0, 0.002, 0.01, 0.05)))
         said += lines
