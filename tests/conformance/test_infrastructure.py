@@ -108,7 +108,7 @@ async def asked(client: Client, pool: str, folder: Path) -> UUID:
         ("kubernetes", "sempre"),
         pytest.param("kubernetes", "prefect", marks=pytest.mark.xfail(reason="lacks DEPLOYMENT_NAME there: open")),
         ("docker", "sempre"),
-        ("docker", "prefect"),
+        pytest.param("docker", "prefect", marks=pytest.mark.xfail(reason="lacks DEPLOYMENT_NAME there: open")),
     ],
 )
 async def test_a_run_in_a_container(
