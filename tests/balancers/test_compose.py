@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 import yaml
@@ -112,7 +113,8 @@ class Solo:
         program, *arguments = self.service["command"]
         assert program == "sempre"
         base = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SEMPRE_"))}
-        env = {**self.service["environment"], "SEMPRE_HOME": str(self.workdir / "data"), "PYTHONPATH": str(ROOT)}
+        given = {key: value or "" for key, value in self.service["environment"].items()}  # as compose leaves them empty
+        env = {**given, "SEMPRE_HOME": str(self.workdir / "data"), "PYTHONPATH": str(ROOT)}
         argv = [*SEMPRE, *(each.replace("4200", str(self.port)) for each in arguments)]
         return ManagedProcess.start("solo", argv, log_dir=self.workdir, env={**base, **env}, cwd=self.workdir)
 
@@ -125,10 +127,9 @@ def test_solo_keeps_everything_in_its_volume(workdir: Path) -> None:
         process = solo.start()
         url = f"http://127.0.0.1:{solo.port}/api"
         process.wait_for(lambda: answers(f"{url}/ready"), f"is ready at {url}")  # noqa: B023
-        with urllib.request.urlopen(f"{url}/flows/count", data=b"{}") as response:
-            found = int(response.read())
-        request = urllib.request.Request(f"{url}/flows/", b'{"name": "kept"}', {"Content-Type": "application/json"})
-        urllib.request.urlopen(request).close()
+        with httpx.Client(base_url=url) as http:
+            found = int(http.post("/flows/count", json={}).raise_for_status().text)
+            http.post("/flows/", json={"name": "kept"}).raise_for_status()
         assert process.terminate(_seconds(solo.service["stop_grace_period"])) == 0, process.tail()
     assert found == 1
 
