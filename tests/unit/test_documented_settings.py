@@ -9,19 +9,20 @@ import pytest
 
 from sempre.server.settings import Settings, describe
 from sempre.settings import client
+from sempre.workers.docker import settings as docker
+from sempre.workers.kubernetes import settings as kubernetes
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _NAME = re.compile(r"`(SEMPRE_[A-Z0-9_]+)(\.\.\.)?[`=]")
 _ROW = re.compile(r"^\| `(SEMPRE_[A-Z0-9_]+)` \| `?([0-9.]+|true|false)\b", re.MULTILINE)
-# Of the tests and benchmarks, of types of infrastructure (each has its own), and what workers tell processes of runs.
-_NOT_SETTINGS = re.compile(
-    "SEMPRE_TEST_|SEMPRE_BENCH|SEMPRE__|SEMPRE_DOCKER_|SEMPRE_KUBERNETES_|SEMPRE_FLOW_RUN_EXECUTE_"
-)
+# Of the tests and benchmarks, and what workers tell the processes of runs.
+_NOT_SETTINGS = re.compile("SEMPRE_TEST_|SEMPRE_BENCH|SEMPRE__|SEMPRE_FLOW_RUN_EXECUTE_")
 
 
 def _known() -> set[str]:
-    return {name for info in (*describe(), *client.describe()) for name in (info.name, *info.aliases)}
+    listed = (*describe(), *client.describe(), *docker.describe(), *kubernetes.describe())
+    return {name for info in listed for name in (info.name, *info.aliases)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

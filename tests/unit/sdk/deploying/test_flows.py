@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -197,8 +198,8 @@ def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_examples_of_the_page(tmp_path: Path) -> None:
     """Its code is loaded as a module; what stands below `__main__` serves and deploys, which other tests do."""
     text = (ROOT / "docs/deploying.md").read_text()
-    blocks = [part.partition("```")[0] for part in text.split("```python\n")[1:]]
-    assert len(blocks) >= 4
+    blocks = [part.partition("```")[0] for part in re.split(r"```python[^\n]*\n", text)[1:]]
+    assert len(blocks) >= 5
     for number, block in enumerate(blocks):
         path = tmp_path / f"example_{number}.py"
         path.write_text(block)
