@@ -30,6 +30,8 @@ class ScheduledTaskRuns:
 
     A run is asked for only when somebody waits for one (`next`, or the iteration), and acknowledged as it arrives: what
     this worker has no room for stays with the server, and goes to another. Interruptions are waited out, for ever.
+    Delivery is at least once: a run whose acknowledgement was lost with the connection comes again, here or elsewhere;
+    the server lets only one attempt begin.
     """
 
     def __init__(

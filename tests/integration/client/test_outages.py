@@ -194,7 +194,9 @@ shipper = shipping.current(settings)
 for event in given["events"]:
     shipper.event(event)
 shipper.flow_run_state(given["run"], {"type": "COMPLETED"})
-while not all(list(settings.home.glob(f"journal/*/*/{kind}.0*")) for kind in ("events", "calls")):
+def on_disk(kind):
+    return b"".join(path.read_bytes() for path in settings.home.glob(f"journal/*/*/{kind}.0*"))
+while not on_disk("calls") or not all(event["id"].encode() in on_disk("events") for event in given["events"]):
     time.sleep(0.01)
 print("waiting", flush=True)
 time.sleep(3600)

@@ -134,8 +134,9 @@ async def test_background_task_runs_one_by_one(client: Client, relay: Relay, set
     async with ScheduledTaskRuns([key], client_id="me", settings=settings) as runs, asyncio.timeout(60):
         received = [(await runs.next()).id]
         relay.reset()
-        received += [(await runs.next()).id for _ in range(2)]
-        assert sorted(received) == sorted(submitted)
+        while set(received) != set(submitted):  # the first comes again if the reset took its acknowledgement along
+            received.append((await runs.next()).id)
+        assert sorted(received) in (sorted(submitted), sorted([received[0], *submitted]))
         waiting = asyncio.create_task(runs.next())
         last = await submit()
         assert (await waiting).id == last

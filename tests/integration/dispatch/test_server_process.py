@@ -146,11 +146,11 @@ def test_services_apart_from_the_api(database: Database, workdir: Path) -> None:
         wanted = {"deployments": {"id": {"any_": [made["id"]]}}}
         assert call(api, "POST", "/flow_runs/count", wanted).json() == 0
         services.start()
-        eventually(lambda: call(api, "POST", "/flow_runs/count", wanted).json() == 3, "three runs are planned", 20)
+        eventually(lambda: call(api, "POST", "/flow_runs/count", wanted).json() == 3, "three runs are planned", 60)
         call(api, "POST", f"/deployments/{made['id']}/pause_deployment")
         assert call(api, "POST", "/flow_runs/count", wanted).json() == 0
         call(api, "POST", f"/deployments/{made['id']}/resume_deployment")
-        eventually(lambda: call(api, "POST", "/flow_runs/count", wanted).json() == 3, "they are planned again", 20)
+        eventually(lambda: call(api, "POST", "/flow_runs/count", wanted).json() == 3, "they are planned again", 60)
         assert services.process is not None
         assert services.process.terminate() == 0
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -58,7 +59,8 @@ def hanging(workdir: Path) -> Iterator[Postgres]:
 def _signal(postgres: Postgres, number: int) -> None:
     postmaster = psutil.Process(postgres.pid)
     for process in (postmaster, *postmaster.children(recursive=True)):
-        process.send_signal(number)
+        with contextlib.suppress(psutil.NoSuchProcess):  # a backend that ended meanwhile
+            process.send_signal(number)
 
 
 def test_a_stop_ends_in_time_while_the_database_hangs(hanging: Postgres, workdir: Path) -> None:
