@@ -5,7 +5,8 @@ same load program, and stand still while the other one is measured. Ratios are p
 Sempre / peer), so more is better for Sempre in every line.
 
 Others: `python -m benchmarks large` (how fast lists stay on a large database), `python -m benchmarks automations` (how
-many events per second the trigger engine takes) and `python -m benchmarks reaction` (how soon an action follows).
+many events per second the trigger engine takes), `python -m benchmarks reaction` (how soon an action follows) and
+`python -m benchmarks sdk` (what our SDK and worker cost beside the stock ones).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import automations, contenders, events_ingest, large, lifecycle, reaction
+from benchmarks import automations, contenders, events_ingest, large, lifecycle, reaction, sdk
 from benchmarks.contenders import Contender
 from benchmarks.lifecycle import Result
 from tests.support.database import Postgres, SystemPostgres
@@ -107,7 +108,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=120.0, help="seconds one event round may take (default 120)")
     parser.add_argument("--output", type=Path, default=Path(".bench/latest.json"), help="JSON file")
     others = parser.add_subparsers(title="other benchmarks", metavar="")
-    for name, other in (("large", large), ("automations", automations), ("reaction", reaction)):
+    for name, other in (("large", large), ("automations", automations), ("reaction", reaction), ("sdk", sdk)):
         one = others.add_parser(name, help=other.__doc__)
         other.add_arguments(one)
         one.set_defaults(run=other.run)

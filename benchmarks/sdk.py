@@ -1,6 +1,6 @@
 """What our SDK costs beside the stock one, in one run against one server, in alternating rounds.
 
-`python -m benchmarks.sdk` starts a server of its own. Measured are
+`python -m benchmarks sdk` starts a server of its own. Measured are
 
 - importing: wall time and CPU of a fresh process, less those of an empty one;
 - tasks: wall and CPU time per submitted task that does nothing, from the first `submit` to the last result;
@@ -68,14 +68,15 @@ class Side:
     environment: dict[str, str]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default %(default)s)")
     parser.add_argument("--tasks", type=int, nargs="+", default=[200, 2000], help="tasks per flow (default 200 2000)")
     parser.add_argument("--starts", type=int, default=5, help="runs of a deployment each (default %(default)s)")
     parser.add_argument("--quick", action="store_true", help="one round of everything")
     parser.add_argument("--output", type=Path, default=Path(".bench/sdk.json"), help="JSON file (default %(default)s)")
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
     if options.quick:
         options.rounds = options.starts = 1
     figures: Figures = defaultdict(lambda: defaultdict(list))
@@ -91,10 +92,10 @@ def main() -> None:
             _starts(figures, sides, server.api_url, options.starts)
         finally:
             server.stop()
-    console = Console(highlight=False)
     console.print(_table(figures))
     _write(figures, options.output)
     console.print(f"written to {options.output}")
+    return 0
 
 
 def _sides(folder: Path, api_url: str) -> list[Side]:
@@ -169,7 +170,3 @@ def _write(figures: Figures, output: Path) -> None:
     ratios = {what: round(_ratio(sides), 2) for what, sides in figures.items()}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({"machine": machine, "ratios": ratios, "figures": figures}, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -84,14 +84,14 @@ async def _killed_upgrade(database: Database, after: int, delay: float) -> tuple
     return ended, said
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 async def test_killed_at_any_moment_it_goes_on_where_it_was(old: Database, empty: Database, number: int) -> None:
     draw = random.Random(number)
     kills, ended, said = 0, False, []
     while not ended:
         # A few things further each time: some kills hit a build, some a commit, some what lies between. And ever
         # further, so that it comes to an end also where a build takes longer than it is let live.
-        after = draw.randint(1, 6) + kills // 5
+        after = draw.randint(1, 6) + kills // 3
         ended, lines = await _killed_upgrade(old, after, draw.choice((0.0, 0.002, 0.01, 0.05)))
         said += lines
         kills += not ended
