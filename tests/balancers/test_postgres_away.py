@@ -46,6 +46,12 @@ async def _is_told_to_wait(client: httpx.AsyncClient) -> bool:
     return answer.status_code == 503 and "Prefect-Maintenance" in answer.headers
 
 
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    """Whether several in a row say so. A look at Postgres that began while it hung may still be answered a moment
+    later."""
+    return all([(await client.get("/ready")).is_success for _ in range(4)])
+
+
 async def _takes_writes(site: Site) -> bool:
     """Whether each server does. One that reaches Postgres is ready, up to a moment before its pool has noticed."""
     async with httpx.AsyncClient(timeout=60) as client:
@@ -94,7 +100,7 @@ async def test_servers_answer_for_themselves_while_postgres_is_away(site: Site, 
 
         await until(lambda: _takes_writes(site), "every server takes writes again", 30)
         await until(lambda: not site.none_is_ready, "the balancer finds a server ready", 30)
-        assert (await client.get("/ready")).status_code == 200
+        await until(lambda: _is_ready(client), "whichever server is asked says that it is ready", 30)
         assert [(await _post(client)).status_code for _ in range(30)] == [200] * 30
         await (await _open(site, "/events/out")).close()
     _no_server_was_left_out(site)
