@@ -34,4 +34,4 @@ def cancelled(flow: Any, run: Any, state: Any) -> None:
 @flow(on_cancellation=[cancelled])
 def waiting() -> None:
     note("waiting")
-    time.sleep(120)
+    time.sleep(300)
