@@ -23,7 +23,8 @@ def test_what_was_done_before_this_process_had_the_run_is_no_order() -> None:
     try:
         for event in (CANCELLING, SUSPENDED):
             watch.hear(event, state.timestamp - timedelta(seconds=30))
-        assert not (watch.cancelled or watch.suspended)
+        assert not watch.cancelled
+        assert not watch.suspended
         with pytest.raises(TerminationSignal):
             watch.hear(CANCELLING, state.timestamp + timedelta(seconds=1))
         assert watch.cancelled
