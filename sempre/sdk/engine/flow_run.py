@@ -113,6 +113,8 @@ def _attempts(call: FlowCall, run: FlowRun, parameters: dict[str, Any], watch: W
             raise outcome.error
         state = yield from _final_state(call, outcome, context)
         final = yield from propose(run, state)
+        if final.is_failed() and final.data is None:  # the server had failed it already: here the reason is known
+            final.data = state.data
         if not final.is_scheduled():
             yield from _end(call, run, final)
             return FlowEnd(final, outcome if outcome.error is None else None, outcome.error)

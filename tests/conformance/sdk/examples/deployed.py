@@ -27,7 +27,7 @@ def suspending(number: int) -> int:
     return prepared + answer
 
 
-def cancelled(flow: Any, run: Any, state: Any) -> None:
+def cancelled(flow: Any, flow_run: Any, state: Any) -> None:
     note(f"cancelled {state.type.value}")
 
 
