@@ -221,13 +221,13 @@ def retry(
         )
     if found["deployment_id"] and entrypoint:
         raise CliError(f"{called} belongs to a deployment, so a worker picks it up. Retry it without --entrypoint.")
+    if entrypoint:  # nobody else would take it up, so it is not scheduled: it goes on from where it ended
+        raise typer.Exit(execute_here(api, found, entrypoint, as_json))
     message = "Retried with the command line."
     answer = _propose(api, found, {"type": "SCHEDULED", "name": "Scheduled", "message": message})
     if answer["status"] in ("ABORT", "REJECT"):
         reason = (answer.get("details") or {}).get("reason") or "the server gave no reason"
         raise CliError(f"{called} is not retried: {reason}")
-    if entrypoint:
-        raise typer.Exit(execute_here(api, found, entrypoint, as_json))
     after = api.get(f"/flow_runs/{found['id']}")
     report(as_json, after, f"{called} is scheduled again.")
 

@@ -36,6 +36,7 @@ class _Stage:
         self.thread.start()
 
     def _play(self) -> None:
+        _here.stage = self
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
@@ -68,6 +69,7 @@ async def _bounded(flush: Flush, seconds: float) -> None:
 
 _stage: _Stage | None = None
 _lock = threading.Lock()
+_here = threading.local()
 
 
 def _current() -> _Stage:
@@ -87,8 +89,9 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 def is_here() -> bool:
-    """Whether the caller runs in the backstage's own thread."""
-    return _stage is not None and threading.current_thread() is _stage.thread
+    """Whether the caller runs in the backstage's own thread, or in that of one that is about to end: what is cancelled
+    then cleans up in the loop that it has always been in."""
+    return hasattr(_here, "stage")
 
 
 def spawn(work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:

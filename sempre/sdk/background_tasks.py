@@ -19,6 +19,7 @@ from sempre.core.states import StateDetails
 from sempre.sdk.api import ClientOrchestrator, state_of
 from sempre.sdk.context import FlowRunContext, current_tags, parents
 from sempre.sdk.engine.calls import perform, prepare
+from sempre.sdk.engine.requests import ReadFlowRun
 from sempre.sdk.engine.task_events import task_run_event
 from sempre.sdk.engine.world import current_world
 from sempre.sdk.errors import SempreException
@@ -120,8 +121,10 @@ def delay(
         empirical_policy={"retries": task.retries, "retry_delay": task.retry_delay_seconds},
     )
     run.enter(Scheduled(state_details=StateDetails(deferred=True, task_parameters_id=parameters_id)))
-    backstage.run(ClientOrchestrator().call("POST", "/task_runs/", _body(run)))
-    current_world().emit(task_run_event(run, None, [] if flow is None else flow.related))
+    told = backstage.run(ClientOrchestrator().call("POST", "/task_runs/", _body(run)))
+    run.state = state_of(told["state"])  # as the server has it: the event tells of that state, not of another one
+    if run.state.is_scheduled():  # else this is the answer to a repeated request, and a worker was faster
+        current_world().emit(task_run_event(run, None, [] if flow is None else flow.related))
     return DistributedFuture(run.id)
 
 
@@ -225,7 +228,8 @@ def execute_background_run(task: Task[Any, Any], told: Any) -> State[Any] | None
         if found is None:
             raise SempreException(f"Its arguments are not in {_store_of(task).storage!r}, where they should be.")
         parameters = found.result["parameters"]
-    call = prepare(task, parameters, None, run)
+    flow_run = None if run.flow_run_id is None else current_world().ask(ReadFlowRun(run.flow_run_id))
+    call = prepare(task, parameters, None, run, flow_run)
     call.persist = call.persist or task.persist_result is None  # who asked for it reads it elsewhere
     from sempre.sdk.engine.task_run import begin
 

@@ -12,6 +12,7 @@ from sempre.sdk.engine.asset_events import upstream_assets
 from sempre.sdk.engine.drivers import adrive, adrive_generator, drive, drive_generator
 from sempre.sdk.engine.effects import Steps
 from sempre.sdk.engine.flow_run import FlowCall, FlowEnd, run_flow
+from sempre.sdk.engine.related import related_to_flow_run, with_tags
 from sempre.sdk.engine.task_run import TaskCall, begin, run_task
 from sempre.sdk.engine.world import World, current_world
 from sempre.sdk.inputs import task_inputs
@@ -31,13 +32,18 @@ __all__ = ["call_flow", "call_task", "execute_flow_run", "perform", "prepare", "
 
 
 def prepare(
-    task: Task[Any, Any], parameters: dict[str, Any], wait_for: Iterable[Any] | None, run: TaskRun | None = None
+    task: Task[Any, Any],
+    parameters: dict[str, Any],
+    wait_for: Iterable[Any] | None,
+    run: TaskRun | None = None,
+    flow_run: FlowRun | None = None,
 ) -> TaskCall:
-    """A call of the task, its run PENDING. ``run``: one that was created before, elsewhere."""
+    """A call of the task, its run PENDING. ``run``: one that was created before, elsewhere, in ``flow_run`` if any."""
     flow, outer = FlowRunContext.get(), TaskRunContext.get()
     settings = get_current_settings()
     if run is None:
         run = _new_run(task, parameters, wait_for, flow)
+    around = flow.related if flow is not None else [] if flow_run is None else related_to_flow_run(flow_run, None)
     base = (outer or flow).result_store if outer or flow else default_store()  # type: ignore[union-attr]
     log_prints = task.log_prints
     if log_prints is None:
@@ -53,8 +59,9 @@ def prepare(
         persist=_persists(task, flow),
         log_prints=log_prints,
         logger=task_logger(run, task.name, flow),
-        related=_related(run, flow),
+        related=with_tags(around, run.tags) if run.tags else around,
         flow=flow,
+        flow_run=flow_run,
         used_assets=upstream_assets(task, run, flow),
     )
     if run.state is None:
@@ -221,15 +228,6 @@ def _policy(task: Task[Any, Any]) -> dict[str, Any]:
     if task.retry_jitter_factor is not None:
         policy["retry_jitter_factor"] = task.retry_jitter_factor
     return policy
-
-
-def _related(run: TaskRun, flow: FlowRunContext | None) -> list[dict[str, str]]:
-    related = [] if flow is None else flow.related
-    if not run.tags:
-        return related
-    known = {each["prefect.resource.id"] for each in related}
-    new = [f"prefect.tag.{tag}" for tag in run.tags]
-    return related + [{"prefect.resource.id": id, "prefect.resource.role": "tag"} for id in new if id not in known]
 
 
 def _persists(task: Task[Any, Any], flow: FlowRunContext | None) -> bool:

@@ -45,11 +45,7 @@ def drive_generator(steps: Steps[Any], world: World) -> Iterator[Any]:
     context = copy_context()
     answer: Any = None
     error: BaseException | None = None
-    while True:
-        try:
-            effect = context.run(steps.send, answer) if error is None else context.run(steps.throw, error)
-        except StopIteration:
-            return
+    while (effect := _next_effect(steps, context, answer, error)) is not _END:
         answer = error = None
         try:
             if isinstance(effect, Call):
@@ -60,6 +56,17 @@ def drive_generator(steps: Steps[Any], world: World) -> Iterator[Any]:
             answer = Outcome()
         except BaseException as problem:
             error = problem
+
+
+_END = object()
+
+
+def _next_effect(steps: Steps[Any], context: Context, answer: Any, error: BaseException | None) -> Any:
+    """What a run that has a context of its own does next; _END if it is over."""
+    try:
+        return context.run(steps.send, answer) if error is None else context.run(steps.throw, error)
+    except StopIteration:
+        return _END
 
 
 def _items(call: Call, context: Context) -> Generator[Any, None, Outcome]:
@@ -82,11 +89,7 @@ async def adrive_generator(steps: Steps[Any], world: World) -> AsyncGenerator[An
     context = copy_context()
     answer: Any = None
     error: BaseException | None = None
-    while True:
-        try:
-            effect = context.run(steps.send, answer) if error is None else context.run(steps.throw, error)
-        except StopIteration:
-            return
+    while (effect := _next_effect(steps, context, answer, error)) is not _END:
         answer = error = None
         try:
             if isinstance(effect, Call):
@@ -105,9 +108,6 @@ async def adrive_generator(steps: Steps[Any], world: World) -> AsyncGenerator[An
                 answer = await _inside(_aperform(effect, world), context)
         except BaseException as problem:
             error = problem
-
-
-_END = object()
 
 
 async def _next(items: AsyncGenerator[Any, None]) -> Any:

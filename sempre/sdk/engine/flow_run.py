@@ -14,6 +14,7 @@ from uuid import uuid4
 from sempre.sdk.context import FlowRunContext
 from sempre.sdk.engine.effects import Await, Call, Do, Hooks, Outcome, Say, Sleep, Steps
 from sempre.sdk.engine.flow_creation import create_run
+from sempre.sdk.engine.related import related_to_flow_run
 from sempre.sdk.engine.requests import Answer, Propose
 from sempre.sdk.engine.world import Watch, World
 from sempre.sdk.errors import Abort, FlowRunTimeoutError, Pause, Signal, TerminationSignal
@@ -112,6 +113,8 @@ def _attempts(call: FlowCall, run: FlowRun, parameters: dict[str, Any], watch: W
             raise outcome.error
         state = yield from _final_state(call, outcome, context)
         final = yield from propose(run, state)
+        if final.is_failed() and final.data is None:  # the server had failed it already: here the reason is known
+            final.data = state.data
         if not final.is_scheduled():
             yield from _end(call, run, final)
             return FlowEnd(final, outcome if outcome.error is None else None, outcome.error)
@@ -168,8 +171,9 @@ def _call(
     """One call of the function, with the flow's task runner open. Returns once all submitted tasks have ended."""
     flow = call.flow
     kind = "subflow" if call.parent is not None else "flow"
+    related = related_to_flow_run(run, flow.name)
     context = FlowRunContext(
-        flow, run, flow.new_task_runner(), _related(call, run), parameters, store, _persists(call), _log_prints(call)
+        flow, run, flow.new_task_runner(), related, parameters, store, _persists(call), _log_prints(call)
     )
     context.watch = watch
     context.is_rerun = call.run is not None or run.run_count > 1
@@ -320,22 +324,3 @@ def _log_prints(call: FlowCall) -> bool:
     if wanted:
         capture_prints()
     return wanted
-
-
-def _related(call: FlowCall, run: FlowRun) -> list[dict[str, str]]:
-    """What events of the run's tasks are related to, from what is known without asking."""
-    known = [
-        ("flow-run", "flow-run", run.id, run.name),
-        ("flow", "flow", run.flow_id, call.flow.name),
-        ("deployment", "deployment", run.deployment_id, None),
-        ("work-queue", "work-queue", run.work_queue_id, run.work_queue_name),
-        ("work-pool", "work-pool", run.work_pool_id, run.work_pool_name),
-    ]
-    related = []
-    for kind, role, id, name in known:
-        if id is not None:
-            resource = {"prefect.resource.id": f"prefect.{kind}.{id}", "prefect.resource.role": role}
-            related.append(resource if name is None else {**resource, "prefect.resource.name": name})
-    return related + [
-        {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in sorted(run.tags)
-    ]

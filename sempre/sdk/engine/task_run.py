@@ -20,7 +20,7 @@ from sempre.sdk.ids import now
 from sempre.sdk.inputs import futures_in, resolve, to_states
 from sempre.sdk.results.record import ResultRecord
 from sempre.sdk.returned import crashed, failed, returned, timed_out
-from sempre.sdk.runs import TaskRun
+from sempre.sdk.runs import FlowRun, TaskRun
 from sempre.sdk.states import AwaitingRetry, Cached, NotReady, Pending, Retrying, RolledBack, Running, State
 
 if TYPE_CHECKING:
@@ -48,12 +48,14 @@ class TaskCall:
     logger: Any
     related: list[dict[str, str]]
     flow: FlowRunContext | None = None
+    flow_run: FlowRun | None = None  # which its own belongs to, where no flow is around the call
     used_assets: tuple[Asset, ...] = ()
     returned: Outcome | None = None  # set once the function returned, with states in place of futures
 
     @property
     def flow_run_count(self) -> int:
-        return 0 if self.flow is None else self.flow.flow_run.run_count
+        run = self.flow_run if self.flow is None else self.flow.flow_run
+        return 0 if run is None else run.run_count
 
     def enter(self, state: State[Any]) -> Emit:
         """Take on a state; yields the event that tells of it."""

@@ -54,12 +54,10 @@ class RunWatch:
 
     def hear(self, event: str, occurred: datetime) -> None:
         """Somebody cancelled or suspended the run: end its code. From any thread."""
-        if self.cancelled or self.suspended:
+        if self.cancelled or self.suspended or (self._since is not None and occurred <= self._since):
             return
         if event == CANCELLING:
             self.cancelled = True
-        elif self._since is not None and occurred <= self._since:
-            return
         else:
             self.suspended = True
         self._interrupt()

@@ -16,10 +16,8 @@ from tests.support.runs import Runs
 from tests.support.servers import Target
 from tests.support.wait import eventually
 
-# The first comparison of a suspended and a cancelled run of a deployment found differences that are still open.
-pytestmark = pytest.mark.xfail(reason="known differences: open")
-
-_EXECUTE = {"stock": ("-m", "prefect", "flow-run", "execute"), "ours": ("-m", "sempre.sdk.execute")}
+# Whether a process took more than the 15 seconds to begin after which a run is late is not compared.
+_LATE = ("SCHEDULED Late", "prefect.flow-run.Late")
 
 
 class Deployed:
@@ -44,7 +42,8 @@ class Deployed:
         return str(self.runs.post(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})["id"])
 
     def execute(self, run_id: str) -> ManagedProcess:
-        process = self.side.start(f"execute-{len(self.processes)}", *_EXECUTE[self.side.name], run_id)
+        command = ("-m", self.side.package, "flow-run", "execute", run_id)
+        process = self.side.start(f"execute-{len(self.processes)}", *command)
         self.processes.append(process)
         return process
 
@@ -103,21 +102,27 @@ def test_same(courses: dict[str, Course], api: httpx.Client, runs: Runs, name: s
     recorded = Recorded(api)
 
     def both() -> list[Any]:
-        told = [anonymous(recorded.flow_run(runs.flow_run(course.ids[name])), side) for side, course in courses.items()]
-        # Who executes a run directly does not claim it first, as the runner behind the stock command does.
-        for run in told:
-            run["states"] = [state for state in run["states"] if state != "PENDING Pending"]
-            run["events"] = [event for event in run["events"] if event != "prefect.flow-run.Pending"]
-            del run["other_events"]
-        return told
+        return [_told(recorded.flow_run(runs.flow_run(course.ids[name])), side) for side, course in courses.items()]
 
     eventually(lambda: (pair := both())[0] == pair[1], f"{name} runs are the same", 10, 0.5, both)
+
+
+def _told(run: Any, side: str) -> Any:
+    told = anonymous(run, side)
+    del told["other_events"]  # what runners and loaders tell of themselves
+    for name in ("states", "events"):
+        told[name] = [each for each in told[name] if each not in _LATE]
+    if side == "stock" and told["states"][-1] == "RUNNING Running":
+        # The stock command ends at SIGTERM without a word, and its run stays as it is: see docs/sdk.md.
+        told["states"].append("CRASHED Crashed")
+        told["events"].append("prefect.flow-run.Crashed")
+    return told
 
 
 def test_what_ran(courses: dict[str, Course]) -> None:
     stock, ours = (sorted(course.deployed.noted()) for course in courses.values())
     assert [line.replace("stock-", "ours-") for line in stock] == ours
-    assert "prepare 7" in ours
+    assert "cancelled CANCELLING" in ours
     assert ours.count("prepare 7") == 1, "what was kept is not done again"
 
 

@@ -26,9 +26,19 @@ GROUPS = (
     # `alone` comes first: the stock SDK counts tasks without a flow to the first flow that the process ran.
     ("alone", "pauses", "endings", "retries", "limits", "leavings", "background"),
 )
-# Differences that are known and open.
-OPEN = {"transactions.nested", "pauses.refusals", "background.delays", "background.from_flows"}
 Reports = dict[str, dict[str, dict[str, Any]]]
+
+
+def _failed_once(found: Any) -> None:
+    """A pause that nobody ends in time fails its run. So does the server, which may be first: then the run fails twice."""
+    for run in found["flow_runs"]:
+        for name, twice in (("states", ["FAILED Failed"] * 2), ("events", ["prefect.flow-run.Failed"] * 2)):
+            if "PAUSED Paused" in run["states"] and run[name][-2:] == twice:
+                del run[name][-1]
+
+
+# What depends on the moment. The stock SDK waits a poll interval longer than it says, and leaves the server time for it.
+TIMED = {"pauses.refusals": _failed_once}
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +69,7 @@ def _is_ours(item: Any) -> bool:
     return item.path == Path(__file__) and hasattr(item, "callspec")
 
 
-def _row(name: str) -> Any:
-    return pytest.param(name, marks=pytest.mark.xfail(reason="a known difference") if name in OPEN else ())
-
-
-@pytest.mark.parametrize("example", [_row(name) for group in GROUPS for name in examples(*group)])
+@pytest.mark.parametrize("example", [name for group in GROUPS for name in examples(*group)])
 def test_same(played: Reports, api: httpx.Client, example: str) -> None:
     values = {side: anonymous(played[side][example], side) for side in ("stock", "ours")}
     assert "error" not in values["stock"], "the example itself is wrong"
@@ -72,7 +78,10 @@ def test_same(played: Reports, api: httpx.Client, example: str) -> None:
     last: dict[str, Any] = {}
 
     def same() -> bool:  # events are recorded a moment after the run
-        last.update({side: recorded.example(side, example) for side in ("stock", "ours")})
+        for side in ("stock", "ours"):
+            last[side] = recorded.example(side, example)
+            if example in TIMED:
+                TIMED[example](last[side])
         return bool(last["stock"] == last["ours"])
 
     eventually(same, f"{example} left the same", 5, 0.5, lambda: _difference(last["stock"], last["ours"]))

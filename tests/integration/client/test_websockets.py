@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -89,6 +90,22 @@ async def test_events_across_resets_and_outages(relay: Relay, settings: ClientSe
         assert await stream.anext(0.5) is None
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
+
+
+def test_a_stream_that_is_read_backstage_ends_with_it(settings: ClientSettings) -> None:
+    connected = threading.Event()
+
+    async def listen() -> None:
+        async with EventStream({"resource": {"id": ["test.nobody"]}}, settings=settings) as stream:
+            connected.set()
+            async for _ in stream:
+                pass
+
+    listening = backstage.spawn(listen())
+    assert connected.wait(20)
+    backstage.close(5)
+    with pytest.raises(CancelledError):
+        listening.result(5)
 
 
 async def test_the_past_and_a_bad_filter(client: Client, settings: ClientSettings) -> None:

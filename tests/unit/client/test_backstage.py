@@ -99,6 +99,26 @@ backstage.close(0.2)
     assert python(code) == "flushed\n"
 
 
+def test_what_the_end_cancels_cleans_up_in_the_loop_that_it_was_in() -> None:
+    begun, same = threading.Event(), []
+
+    async def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            same.append(await backstage.arun(loop()) is asyncio.get_running_loop())
+
+    waiting = backstage.spawn(work())
+    assert begun.wait(10)
+    backstage.close(5)
+    assert same == [True]
+    assert waiting.cancelled()
+
+
 def test_the_last_flush_can_still_look_up_a_host() -> None:
     code = """
 import asyncio

@@ -18,7 +18,7 @@ from sempre.sdk.errors import (
     TerminationSignal,
 )
 from sempre.sdk.flows import Flow, flow
-from sempre.sdk.states import Paused, Pending, State
+from sempre.sdk.states import Failed, Paused, Pending, State
 from sempre.sdk.tasks import task
 from tests.unit.sdk.fakes import FakeWorld
 
@@ -44,6 +44,20 @@ def test_a_run_that_is_paused_is_given_up(world: FakeWorld) -> None:
     world.api.answers = [Answer("REJECT", Paused(), "paused")]
     with pytest.raises(Pause):
         flow(lambda: pytest.fail("must not run"))()
+
+
+def test_a_run_that_the_server_has_failed_keeps_its_exception(world: FakeWorld) -> None:
+    """It ends expired pauses itself, and may be faster than the run."""
+    error = ValueError("nobody came")
+
+    @flow
+    def paused() -> None:
+        world.api.answers = [Answer("REJECT", Failed(message="never resumed"), "it is over")]
+        raise error
+
+    state = paused(return_state=True)
+    assert state.message == "never resumed"
+    assert state.result(raise_on_failure=False) is error
 
 
 def test_the_server_decides_on_retries(world: FakeWorld) -> None:

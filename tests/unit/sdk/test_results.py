@@ -272,6 +272,37 @@ def test_a_transaction_undoes_what_was_done_inside(world: FakeWorld) -> None:
     assert undone == ["b", "a"]
 
 
+def test_hooks_look_in_the_transactions_that_were_around_their_call(world: FakeWorld) -> None:
+    """Also once the inner one is over, which is when they are called: else the outer file would be removed twice."""
+    seen: list[str] = []
+
+    @task(
+        on_rollback=[lambda txn: seen.append(f"remove {txn.get('file')}")],
+        on_commit=[lambda txn: seen.append(f"keep {txn.get('file')}")],
+    )
+    def write() -> None:
+        return None
+
+    @flow
+    def nested(good: bool) -> None:
+        with transaction() as outer:
+            outer.set("file", "outer")
+            write()
+            with transaction() as inner:
+                inner.set("file", "inner")
+                write()
+            assert seen == []
+            if not good:
+                raise ValueError("not good")
+
+    nested(True)
+    assert seen == ["keep outer", "keep inner"]
+    seen.clear()
+    with pytest.raises(ValueError, match="not good"):
+        nested(False)
+    assert seen == ["remove inner", "remove outer"]
+
+
 def test_values_are_kept_when_the_outermost_transaction_ends(world: FakeWorld) -> None:
     work, calls = counted(cache_policy=INPUTS)
 

@@ -27,11 +27,11 @@ def suspending(number: int) -> int:
     return prepared + answer
 
 
-def cancelled(flow: Any, run: Any, state: Any) -> None:
+def cancelled(flow: Any, flow_run: Any, state: Any) -> None:
     note(f"cancelled {state.type.value}")
 
 
 @flow(on_cancellation=[cancelled])
 def waiting() -> None:
     note("waiting")
-    time.sleep(120)
+    time.sleep(300)

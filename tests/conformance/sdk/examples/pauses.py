@@ -7,7 +7,7 @@ from typing import Any
 
 from sempre import flow, get_client, pause_flow_run, resume_flow_run, runtime, task
 from sempre.input import RunInput
-from tests.conformance.sdk.tools import ended, error_of, until
+from tests.conformance.sdk.tools import error_of, until
 
 
 class Person(RunInput):
@@ -99,7 +99,7 @@ def is_refused(call: Callable[[], Any]) -> bool:
 
 def refusals() -> Any:
     return [
-        ended(nobody_comes(return_state=True)),
+        nobody_comes(return_state=True).is_failed(),
         error_of(task_pauses)[0],
         is_refused(lambda: pause_flow_run(timeout=1)),
         error_of(lambda: resume_flow_run("00000000-0000-4000-8000-000000000000"))[0],

@@ -52,14 +52,31 @@ def commit_and_rollback() -> Any:
     return [pipeline(True), took_place(), error_of(lambda: pipeline(False)), took_place()]
 
 
+@task
+def place(name: str) -> str:
+    around = get_transaction()
+    if around is not None:  # the one of this call
+        around.set("placed", name)
+    done.append(f"place {name}")
+    return name
+
+
+@place.on_rollback
+def take_away(txn: Any) -> None:
+    done.append(f"take away {txn.get('placed')}")
+
+
+@place.on_commit
+def keep(txn: Any) -> None:
+    done.append(f"keep {txn.get('placed')}")
+
+
 @flow
 def nesting(good: bool) -> None:
-    with transaction() as outer:
-        outer.set("file", "outer")
-        write("outer")
-        with transaction() as inner:
-            inner.set("file", "inner")
-            write("inner")
+    with transaction():
+        place("outer")
+        with transaction():
+            place("inner")
         done.append("between")
         check(good)
 
