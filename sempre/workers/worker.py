@@ -161,8 +161,9 @@ class Worker:
         )  # fmt: skip
         self._dispatcher = Dispatcher(self._due, limit=self._limit, interval=self._given.worker.query_seconds)
         self._keeper = RunKeeper(
-            self._client, self._host, self._folder, claimant_id=str(self.id), freed=self._dispatcher.freed
-        )
+            self._client, self._host, self._folder, claimant_id=str(self.id), freed=self._dispatcher.freed,
+            cancels_unbegun=self._given.worker.enable_cancellation,
+        )  # fmt: skip
         self._channel = self._made_channel()
         started = self._events.tell("started", self._events.of_pool(self._pool))
         channeling = backstage.spawn(self._channel.run())

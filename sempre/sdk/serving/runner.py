@@ -87,7 +87,7 @@ class Runner:
         self._added, self._killed = asyncio.Event(), asyncio.Event()
         self._dispatcher = Dispatcher(self._due, limit=self._limit, interval=self._interval)
         folder = PlayerFolder(PlayerFolder.root_of(self._settings.home, "runners", self.name), str(uuid4()))
-        host = ProcessHost(self._client, self._settings)
+        host = ProcessHost(self._client, self._settings, self.name)
         self._keeper = RunKeeper(self._client, host, folder, claimant_id=None, freed=self._dispatcher.freed)
         folder.open()
         await host.open()
@@ -127,7 +127,7 @@ class Runner:
         run = await self._client.read_flow_run(flow_run_id)
         folder = PlayerFolder(PlayerFolder.root_of(self._settings.home, "runners", self.name), str(uuid4()))
         folder.open()
-        host = ProcessHost(self._client, self._settings)
+        host = ProcessHost(self._client, self._settings, self.name)
         notes = folder.new(Claim.of(run.id))
         try:
             process = await host.started(run, notes)

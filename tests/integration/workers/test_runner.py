@@ -62,6 +62,7 @@ def test_served_deployments(stage: Stage) -> None:
     stage.began(seen)
     stage.runs.post(f"/flow_runs/{cancelled}/set_state", {"state": {"type": "CANCELLING"}})
     stage.ended(cancelled, "CANCELLED")
+    assert stage.told_cancelled(cancelled)["resource"]["prefect.resource.name"] == "r"
 
     last, seen = _ask(stage, waiting, "last")
     stage.began(seen)
