@@ -31,6 +31,10 @@ from sempre.sdk.serving.stopping import heeding_signals
 from sempre.settings import ClientSettings, get_current_settings
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from sempre.schemas.concurrency import ConcurrencyLimitConfig
+    from sempre.sdk.deploying.options import CommonOptions
     from sempre.sdk.deploying.runner_deployment import RunnerDeployment
     from sempre.sdk.deploying.storages import CodeStorage
     from sempre.sdk.flows import Flow
@@ -85,16 +89,24 @@ class Runner:
 
     # --- what it serves --------------------------------------------------------------------------------
 
-    def add_flow(self, flow: Flow[..., Any], name: str | None = None, **options: Any) -> UUID:
+    def add_flow(
+        self,
+        flow: Flow[..., Any],
+        name: str | None = None,
+        *,
+        concurrency_limit: int | ConcurrencyLimitConfig | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> UUID:
         """Make a deployment of the flow known and execute its runs; returns its id. `name`: that of the deployment,
-        by default the runner's; `options`: those of `Flow.to_deployment`.
+        by default the runner's; the rest is as for `Flow.to_deployment`.
 
         Inside of a coroutine the call returns what has to be awaited. Raises ConfigurationError, ParameterTypeError and
         the client's errors.
         """
         from sempre.sdk.deploying.runner_deployment import RunnerDeployment
 
-        return self._add(RunnerDeployment.from_flow(flow, name or self.name, **options))
+        called = name or self.name
+        return self._add(RunnerDeployment.from_flow(flow, called, concurrency_limit=concurrency_limit, **options))
 
     def add_deployment(self, deployment: RunnerDeployment | UUID) -> UUID:
         """Make this deployment known, unless it is the id of one that is, and execute its runs; returns its id. Before
