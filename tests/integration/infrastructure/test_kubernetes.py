@@ -24,6 +24,7 @@ from sempre.workers.kubernetes.infrastructure import KubernetesInfrastructure
 from tests.integration.infrastructure.runs import claimed_run, events, lines, states, until
 from tests.support.jobs import job
 from tests.support.kube_api import Fault, KubeApi, open_kube_api
+from tests.support.net import free_port
 
 
 @pytest.fixture
@@ -133,6 +134,17 @@ async def test_a_creation_that_is_on_its_way_comes_too_late(
         assert kube.all("jobs") == [empty]
         started = await infrastructure.start(job("kubernetes"))
         assert [started] == [identifier(each) for each in of_runs(kube)]
+
+
+async def test_what_could_not_be_sent_is_handed_back_at_once(
+    kube: KubeApi, settings: ClientSettings, tmp_path: Path
+) -> None:
+    config = kube.kubeconfig()
+    config["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{free_port()}"
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    async with worker(settings) as infrastructure:
+        with pytest.raises(NotStartedNow, match="did not answer"):
+            await asyncio.wait_for(infrastructure.start(job("kubernetes")), 10)
 
 
 @pytest.mark.parametrize("lands", ["in time", "too late"])
