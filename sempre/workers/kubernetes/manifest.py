@@ -118,6 +118,7 @@ def _fill_metadata(job: JobConfiguration, manifest: dict[str, Any], namespace: s
     metadata["namespace"] = namespace
     if "name" in metadata:  # the template's author wants one certain name
         metadata["name"] = object_name(str(metadata["name"]))
+        metadata.pop("generateName", None)
     else:
         prefix = name_prefix(str(metadata.get("generateName") or ""), job.name, job.flow_run_name)
         # A name of our own, of the form that the cluster would make: creating it twice is found out.
