@@ -317,5 +317,8 @@ class _Over(Coroutine[Any, Any, None]):
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> NoReturn:
         raise typ if val is None else val
 
+    def close(self) -> None:
+        """There is nothing to end."""
+
     def __await__(self) -> Any:
         return iter(())
