@@ -38,6 +38,9 @@ def deploy(
     ] = None,
     description: Annotated[str | None, typer.Option("--description", "-d", help="What it is for.")] = None,
     version: Annotated[str | None, typer.Option("--version", help="Its version; else a hash of the file.")] = None,
+    version_type: Annotated[
+        str | None, typer.Option("--version-type", help="What kind of version that is: `vcs:git`, `prefect:simple`.")
+    ] = None,
     tag: Annotated[_Texts, typer.Option("--tag", "-t", help="A tag; may be repeated.")] = None,
     concurrency_limit: Annotated[
         int | None, typer.Option("--concurrency-limit", "-cl", min=1, help="Most runs at once.")
@@ -63,6 +66,7 @@ def deploy(
             show_default=False,
         ),
     ] = None,
+    sla: Annotated[_Texts, typer.Option("--sla", hidden=True)] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "--prefect-file", help="The project file.  [default: sempre.yaml]")
     ] = None,
@@ -76,18 +80,26 @@ def deploy(
 
     Without a flow and a name it takes the only deployment of the file, or asks.
     """
+    _refuse(sla)
     as_json = wants_json(output)
     changes = Changes(
         pool=pool, work_queue=work_queue, job_variables=job_variable, description=description, version=version,
-        tags=tag, concurrency_limit=concurrency_limit, collision_strategy=collision_strategy, cron=cron,
-        interval=interval, anchor_date=anchor_date, rrule=rrule, timezone=timezone, triggers=trigger, param=param,
-        params=params, enforce_parameter_schema=enforce_parameter_schema,
+        version_type=version_type, tags=tag, concurrency_limit=concurrency_limit, collision_strategy=collision_strategy,
+        cron=cron, interval=interval, anchor_date=anchor_date, rrule=rrule, timezone=timezone, triggers=trigger,
+        param=param, params=params, enforce_parameter_schema=enforce_parameter_schema,
     )  # fmt: skip
     impatient()
     here()
     with errors_in_words():
         deployed = _deploy(entrypoint, name or [], every, changes, file, asks(no_prompt or as_json), as_json)
     report(as_json, deployed, lambda: None)
+
+
+def _refuse(sla: list[str] | None) -> None:
+    if sla:
+        from sempre.sdk.deploying.project.file import NO_SLA
+
+        raise CliError(f"--sla: {NO_SLA}")
 
 
 def _deploy(

@@ -22,6 +22,7 @@ class Changes:
     job_variables: list[str] | None = None
     description: str | None = None
     version: str | None = None
+    version_type: str | None = None
     tags: list[str] | None = None
     concurrency_limit: int | None = None
     collision_strategy: str | None = None
@@ -56,6 +57,7 @@ class Changes:
         changed |= _given(
             description=self.description,
             version=self.version,
+            version_type=self.version_type,
             tags=self.tags,
             enforce_parameter_schema=self.enforce_parameter_schema,
             concurrency_limit=self._limit(),

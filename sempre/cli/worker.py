@@ -91,7 +91,7 @@ def start(
             prefetch_seconds=prefetch_seconds, create_pool_if_not_found=create_pool_if_not_found,
             base_job_template=template,
         )  # fmt: skip
-        asyncio.run(worker.run(run_once=run_once, with_healthcheck=with_healthcheck))
+        asyncio.run(worker.run(run_once=run_once, with_healthcheck=with_healthcheck, last=True))
     except (PoolError, InfrastructureError, HealthPortError, ClientError) as error:
         raise CliError(str(error)) from error
 

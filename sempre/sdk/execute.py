@@ -18,12 +18,14 @@ from uuid import UUID
 from sempre.sdk.api import ClientOrchestrator
 from sempre.sdk.deploying.fetching import fetch_code, log_of_run
 from sempre.sdk.engine.calls import execute_flow_run
+from sempre.sdk.engine.world import current_world
 from sempre.sdk.errors import Abort, Pause, TerminationSignal
 from sempre.sdk.flows import Flow
 from sempre.sdk.loading import load_flow_from_entrypoint
 from sempre.sdk.loggers import get_logger
 from sempre.sdk.runs import FlowRun
-from sempre.sdk.states import Cancelled, Crashed
+from sempre.sdk.serving.player_events import RUNNER_NAME, STANDALONE, cancelled_event, related_to
+from sempre.sdk.states import Cancelled, Crashed, State
 
 __all__ = ["execute", "main"]
 
@@ -50,6 +52,7 @@ def execute(flow_run_id: UUID) -> int:
     run = backstage.run(api.read_flow_run(flow_run_id))
     if run.state is not None and run.state.is_cancelling():
         backstage.run(api.propose(run.id, Cancelled(message="Cancelled before it began."), run.id, True))
+        _tell_cancelled(run, None)
         return 0
     try:
         flow = _flow_of(run, api)
@@ -58,6 +61,7 @@ def execute(flow_run_id: UUID) -> int:
     policy = {**run.empirical_policy, "retries": flow.retries, "retry_delay": int(flow.retry_delay_seconds)}
     backstage.run(api.call("PATCH", f"/flow_runs/{run.id}", {"flow_version": flow.version, "empirical_policy": policy}))
     run.empirical_policy = policy
+    over = run.state is not None and run.state.is_final()
     behavior = os.environ.get(_BEHAVIOR) or os.environ.get(_COMPATIBLE_BEHAVIOR) or ""
     try:
         outcome: Any = execute_flow_run(
@@ -65,12 +69,24 @@ def execute(flow_run_id: UUID) -> int:
             reschedules=behavior == "reschedule", relinquishes=behavior == "relinquish",
         )  # fmt: skip
         if inspect.isawaitable(outcome):
-            asyncio.run(_wait(outcome))
+            outcome = asyncio.run(_wait(outcome))
+        if isinstance(outcome, State) and outcome.is_cancelled() and not over:
+            _tell_cancelled(run, flow.name)
     except (Abort, Pause) as stopped:
         get_logger().info(f"Flow run {run.name!r} does not go on here: {stopped}")
     except (TerminationSignal, asyncio.CancelledError):
         return {"reschedule": 0, "relinquish": 1}.get(behavior, _TERMINATED)
     return 0
+
+
+def _tell_cancelled(run: FlowRun, flow_name: str | None) -> None:
+    """That somebody cancelled the run, and it has ended here."""
+    related = related_to(
+        deployment=(run.deployment_id, _variable("DEPLOYMENT_NAME")),
+        flow=(run.flow_id, flow_name or _variable("FLOW_NAME")),
+        flow_run=(run.id, run.name),
+    )
+    current_world().emit(cancelled_event(os.environ.get(RUNNER_NAME, STANDALONE), related))
 
 
 async def _wait(outcome: Any) -> Any:

@@ -191,7 +191,7 @@ class Flow(Generic[P, R]):
         - ``interval`` (seconds), ``cron``, ``rrule``, ``schedule`` or ``schedules``: when it runs by itself
         - ``triggers``: events upon which it runs
         - ``parameters`` of its runs, ``enforce_parameter_schema``: whether they are checked when a run is created
-        - ``description``, ``tags``, ``version``; ``paused``: schedules stand still
+        - ``description``, ``tags``, ``version`` and ``version_type``; ``paused``: schedules stand still
         - ``concurrency_limit``: a number, or ConcurrencyLimitConfig
         - ``work_pool_name``, ``work_queue_name``, ``job_variables``: for workers
         - ``entrypoint_type``: name the flow by its file, or by its module

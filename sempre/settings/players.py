@@ -133,7 +133,7 @@ class WorkerSettings:
         "Unset: as long as it takes.", minimum=0,
     )  # fmt: skip
     enable_cancellation: bool = setting(
-        False, "Accepted for existing manifests; a worker always ends what was cancelled and does not end by itself."
+        False, "End at once what is cancelled and has not begun. Unset it has 30 seconds, as what runs always has."
     )
     cancellation_poll_seconds: float = setting(120.0, "Time between looks for cancelled runs.", minimum=1)
     webserver_host: str = setting("0.0.0.0", "Address to answer health checks on.")  # noqa: S104

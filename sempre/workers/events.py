@@ -9,6 +9,7 @@ from sempre import __version__
 from sempre.client import shipping
 from sempre.schemas.work_pools import WorkPoolResponse
 from sempre.sdk.ids import new_id, now
+from sempre.sdk.serving.player_events import slug
 from sempre.settings import ClientSettings
 
 __all__ = ["WorkerEvents"]
@@ -19,9 +20,8 @@ class WorkerEvents:
 
     def __init__(self, settings: ClientSettings, *, name: str, type: str) -> None:
         self._shipper = shipping.current(settings)
-        slug = "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
         self._resource = {
-            "prefect.resource.id": f"prefect.worker.{type}.{slug}",
+            "prefect.resource.id": f"prefect.worker.{type}.{slug(name)}",
             "prefect.resource.name": name,
             "prefect.version": __version__,
             "prefect.worker-type": type,

@@ -20,6 +20,7 @@ from sempre.schemas.work_pools import WorkPoolResponse
 from sempre.sdk.ids import now
 from sempre.sdk.serving.claim_folder import Claim, ClaimFolder
 from sempre.sdk.serving.keeper import Gone, NothingStarted, Taken, Unstartable
+from sempre.sdk.serving.player_events import STANDALONE, cancelled_event
 from sempre.settings import ClientSettings
 from sempre.workers.base import Infrastructure, InfrastructureError, NotStartedNow
 from sempre.workers.configuration import JobConfiguration, JobContext, UnresolvedJob, resolve_job
@@ -110,6 +111,9 @@ class WorkerHost:
         if verdict is Verdict.CRASHED:
             self._say(taken.run, logging.ERROR, crash_message(ending))
         related = [dict(part) for part in self._jobs[taken].related]
+        if verdict is Verdict.CANCELLED:
+            of_run = [part for part in related if part["prefect.resource.role"] != "work-pool"]
+            self._shipper.event(cancelled_event(STANDALONE, of_run))
         for part in related:
             if part["prefect.resource.role"] == "flow-run":
                 part["prefect.infrastructure.identifier"] = str(taken.claim.identifier)

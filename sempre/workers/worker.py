@@ -84,9 +84,9 @@ class Worker:
         self._folder = PlayerFolder(folder_root(given, work_pool_name, self.name), str(self.id))
         self._stopping = False
 
-    async def run(self, *, run_once: bool = False, with_healthcheck: bool = False) -> None:
+    async def run(self, *, run_once: bool = False, with_healthcheck: bool = False, last: bool = False) -> None:
         """Serve the pool until a signal comes: the first lets runs finish, the second kills them. With `run_once` one
-        look, and the runs that it found.
+        look, and the runs that it found. `last`: the process ends with it, and signals that come later are ignored.
 
         Raises PoolError, InfrastructureError, HealthPortError, and the client's errors while it has not begun.
         """
@@ -102,7 +102,7 @@ class Worker:
             self._folder.open()
             stack.callback(self._folder.close)
             try:
-                await self._play(infrastructure, run_once, with_healthcheck)
+                await self._play(infrastructure, run_once, with_healthcheck, last)
             finally:
                 await infrastructure.close()
 
@@ -152,7 +152,7 @@ class Worker:
             log.info("Health checks are answered at port %d, /health", port)
             yield
 
-    async def _play(self, infrastructure: Infrastructure, run_once: bool, with_healthcheck: bool) -> None:
+    async def _play(self, infrastructure: Infrastructure, run_once: bool, with_healthcheck: bool, last: bool) -> None:
         self._infrastructure = infrastructure
         self._events = WorkerEvents(self._settings, name=self.name, type=self.type)
         self._host = WorkerHost(
@@ -161,15 +161,16 @@ class Worker:
         )  # fmt: skip
         self._dispatcher = Dispatcher(self._due, limit=self._limit, interval=self._given.worker.query_seconds)
         self._keeper = RunKeeper(
-            self._client, self._host, self._folder, claimant_id=str(self.id), freed=self._dispatcher.freed
-        )
+            self._client, self._host, self._folder, claimant_id=str(self.id), freed=self._dispatcher.freed,
+            cancels_unbegun=self._given.worker.enable_cancellation,
+        )  # fmt: skip
         self._channel = self._made_channel()
         started = self._events.tell("started", self._events.of_pool(self._pool))
         channeling = backstage.spawn(self._channel.run())
         others = [self._loop.create_task(work) for work in (self._beat(), self._look_for_cancelled())]
         try:
             async with self._health(with_healthcheck):
-                with heeding_signals(self.stop, self.kill):
+                with heeding_signals(self.stop, self.kill, last=last):
                     await self._serve(run_once)
         finally:
             channeling.cancel()

@@ -63,6 +63,10 @@ class DockerEngine:
     stops: list[tuple[str, int]] = field(default_factory=list)
     drops: list[str] = field(default_factory=list)
     """Paths whose next answer is lost, after what was asked was done."""
+    late: dict[str, str] = field(default_factory=dict)
+    """Requests (`POST .*start$`) whose answer is lost and that are still on their way: carried out right before the
+    next request of the other kind, or when the test says so."""
+    on_their_way: list[tuple[str, web.Request]] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     broken: int = 0
 
@@ -88,6 +92,14 @@ class DockerEngine:
         self.broken += 1
         await self._tell()
 
+    async def land(self, before: str | None = None) -> None:
+        """Carry out what is on its way, or what is to come right before a request."""
+        for waiting in list(self.on_their_way):
+            pattern, request = waiting
+            if before is None or re.search(pattern, before):
+                self.on_their_way.remove(waiting)
+                await self._route(request, request.path.removeprefix("/v1.43"))
+
     # --- requests --------------------------------------------------------------------------------------
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -95,6 +107,14 @@ class DockerEngine:
         if path == "/version":
             return web.json_response({"ApiVersion": "1.43", "Version": "24.0"})
         assert path.startswith("/v1.43/"), path
+        await self.land(before=f"{request.method} {path}")
+        for pattern in self.late:
+            if re.search(pattern, f"{request.method} {path}"):
+                await request.read()
+                self.on_their_way.append((self.late.pop(pattern), request))
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
         answer = await self._route(request, path.removeprefix("/v1.43"))
         for pattern in self.drops:
             if re.search(pattern, path):
@@ -180,6 +200,8 @@ class DockerEngine:
         if verb == "json":
             return web.json_response(container.shown())
         if verb == "delete":
+            if container.status == "running" and "force" not in request.query:
+                return _error(409, f"You cannot remove a running container {container.id}.")
             del self.containers[container.id]
             return web.Response(status=204)
         if verb == "start":

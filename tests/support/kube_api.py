@@ -31,6 +31,8 @@ class Fault:
     status: int | None = None
     carried_out: bool = False
     times: int = 1
+    late: bool = False
+    """Its answer is lost, and it is carried out when the test says so."""
 
 
 @dataclass
@@ -44,6 +46,8 @@ class KubeApi:
     logs: dict[str, list[str]] = field(default_factory=dict)
     """Pod -> lines with the times they were written at."""
     faults: list[Fault] = field(default_factory=list)
+    on_their_way: list[web.Request] = field(default_factory=list)
+    """Requests that are late."""
     forbidden: Callable[[str], bool] = lambda path: False
     requests: list[tuple[str, str]] = field(default_factory=list)
     history: list[tuple[int, str, str, Object]] = field(default_factory=list)
@@ -114,6 +118,12 @@ class KubeApi:
             self.breaks += 1
             self.changed.notify_all()
 
+    async def land(self) -> None:
+        """Carry out what is on its way, in the order in which it was sent."""
+        late, self.on_their_way = self.on_their_way, []
+        for request in late:
+            await self._route(request)
+
     def expire(self) -> None:
         """Forget all versions up to now."""
         self.oldest = self.version
@@ -146,6 +156,10 @@ class KubeApi:
         if self.forbidden(request.path):
             return _status(403, "Forbidden", "you may not")
         fault = self._fault(request)
+        if fault is not None and fault.late:
+            await request.read()
+            self.on_their_way.append(request)
+            return self._strike(request, fault)
         if fault is not None and not fault.carried_out:
             return self._strike(request, fault)
         answer = await self._route(request)

@@ -65,6 +65,8 @@ def deployment_body(
         "job_variables": to_jsonable(variables),
         **limit_fields(deployment.concurrency_limit),
     }
+    if deployment.version_type is not None:
+        body["version_info"] = {"type": deployment.version_type, "version": deployment.version or ""}
     if deployment.paused is not None:
         body["paused"] = deployment.paused
     body["path"] = deployment.path if deployment.path is not None or pool is not None else "."

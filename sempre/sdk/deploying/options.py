@@ -28,6 +28,7 @@ class CommonOptions(TypedDict, total=False):
     description: str | None
     tags: Iterable[str] | None
     version: str | None
+    version_type: str | None
     enforce_parameter_schema: bool
     entrypoint_type: EntrypointType | str
 

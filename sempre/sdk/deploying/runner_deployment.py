@@ -30,6 +30,7 @@ class RunnerDeployment:
     entrypoint: str
     description: str | None = None
     version: str | None = None
+    version_type: str | None = None
     tags: Sequence[str] = ()
     schedules: Sequence[Schedule] = ()
     triggers: Sequence[DeploymentTrigger] = ()
@@ -83,6 +84,7 @@ class RunnerDeployment:
         work_queue_name: str | None = None,
         job_variables: Mapping[str, Any] | None = None,
         entrypoint_type: EntrypointType | str = EntrypointType.FILE_PATH,
+        version_type: str | None = None,
     ) -> RunnerDeployment:
         """The deployment of a flow; see `Flow.to_deployment`. Raises ConfigurationError, and ParameterTypeError for
         parameters that the flow does not take."""
@@ -95,6 +97,7 @@ class RunnerDeployment:
             entrypoint=entrypoint_of(flow, EntrypointType(entrypoint_type)),
             description=flow.description if description is None else description,
             version=flow.version if version is None else version,
+            version_type=version_type,
             tags=sorted(set(tags or ())),
             schedules=schedules_of(interval, cron, rrule, schedule, schedules),
             triggers=triggers_of(triggers),

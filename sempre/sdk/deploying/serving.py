@@ -16,7 +16,7 @@ from sempre.sdk.errors import ConfigurationError
 if TYPE_CHECKING:
     from sempre.sdk.deploying.storages import CodeStorage
 
-__all__ = ["aserve", "serve"]
+__all__ = ["aserve", "keep_up_to_date", "serve", "settle"]
 
 _PAUSING_SECONDS = 5.0
 _log = logging.getLogger("sempre.runner")
@@ -61,29 +61,21 @@ async def aserve(
     webserver: bool = False,
 ) -> None:
     """As :func:`serve`, to be awaited."""
-    from sempre.sdk.loggers import setup
     from sempre.sdk.serving.runner import Runner
 
     if not deployments:
         raise ConfigurationError("Say which deployments to serve: serve(my_flow.to_deployment('a-name'), ...).")
-    setup()
     runner = Runner(pause_on_shutdown=pause_on_shutdown, limit=limit, webserver=webserver or None)
     for deployment in deployments:
-        _settle(deployment)
-    for known in await _made_known(deployments, pause_on_shutdown):
-        runner.add_deployment(known)
+        settle(deployment)
+    for deployment, known in zip(deployments, await _made_known(deployments, pause_on_shutdown), strict=True):
+        runner.add_known(known, deployment.storage)
     if print_starting_message:
         _greet(deployments)
-    storages = {id(each.storage): each.storage for each in deployments if each.storage is not None}
-    pulls = [asyncio.ensure_future(_keep_up_to_date(storage)) for storage in storages.values()]
-    try:
-        await runner.start()
-    finally:
-        for pull in pulls:
-            pull.cancel()
+    await runner.start()
 
 
-def _settle(deployment: RunnerDeployment) -> None:
+def settle(deployment: RunnerDeployment) -> None:
     """Whoever serves a deployment wants its schedules to run, and knows where its code is."""
     if deployment.work_pool_name is not None:
         raise ConfigurationError(
@@ -110,7 +102,8 @@ async def _made_known(deployments: Iterable[RunnerDeployment], pause: bool) -> l
     return known
 
 
-async def _keep_up_to_date(storage: CodeStorage) -> None:
+async def keep_up_to_date(storage: CodeStorage) -> None:
+    """Pull the code every so often, if the storage says how often."""
     while storage.pull_interval:
         await asyncio.sleep(storage.pull_interval)
         try:

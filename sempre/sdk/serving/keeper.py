@@ -31,6 +31,7 @@ CANCEL_GRACE_SECONDS = 30.0
 _KILL_GRACE_SECONDS = 5.0
 _ANEW_SECONDS = 5.0
 _REFUSED_SECONDS = 5.0
+_LOOK_SECONDS = 10.0
 
 log = logging.getLogger("sempre.serving")
 
@@ -96,13 +97,16 @@ class RunKeeper:
     """Keeps the runs of one player. Its methods belong to the player's loop."""
 
     def __init__(
-        self, client: Client, host: Host, folder: PlayerFolder, *, claimant_id: str | None, freed: Callable[[], None]
-    ) -> None:
+        self, client: Client, host: Host, folder: PlayerFolder, *, claimant_id: str | None, freed: Callable[[], None],
+        cancels_unbegun: bool = False,
+    ) -> None:  # fmt: skip
+        """`cancels_unbegun`: what is cancelled and has not begun to run is ended at once."""
         self._client = client
         self._host = host
         self._folder = folder
         self._claimant_id = claimant_id
         self._freed = freed
+        self._cancels_unbegun = cancels_unbegun
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._refused: dict[UUID, float] = {}
@@ -229,9 +233,20 @@ class RunKeeper:
         taken.killing.append(self._loop.create_task(self._end_in_time(taken)))
 
     async def _end_in_time(self, taken: Taken) -> None:
+        if self._cancels_unbegun and await self._is_unbegun(taken):
+            log.info("Flow run %s was cancelled before it began: its infrastructure is ended", taken.run.name)
+            await self._host.kill(taken, CANCEL_GRACE_SECONDS)
+            return
         await asyncio.sleep(CANCEL_GRACE_SECONDS)
         log.warning("Flow run %s was cancelled and did not end: its infrastructure is killed", taken.run.name)
         await self._host.kill(taken, _KILL_GRACE_SECONDS)
+
+    async def _is_unbegun(self, taken: Taken) -> bool:
+        """Whether nothing of the run was executed yet, so that nobody is there to end it."""
+        with contextlib.suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                return (await self._client.read_flow_run(taken.id)).start_time is None
+        return False
 
     async def look_for_cancelled(self) -> None:
         """Ask which of the runs were cancelled, in case that nobody told."""

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from sempre.client import shipping
 from sempre.client.client import Client
 from sempre.core.dispatching import Ending, Verdict
 from sempre.schemas.flow_runs import FlowRun
@@ -14,6 +15,7 @@ from sempre.sdk.serving.claim_folder import Claim, ClaimFolder
 from sempre.sdk.serving.environment import attribution, settings_environment
 from sempre.sdk.serving.flow_run_process import FlowRunProcess, LauncherLost, ProcessError, Processes, ProcessRequest
 from sempre.sdk.serving.keeper import NothingStarted, Taken, Unstartable
+from sempre.sdk.serving.player_events import RUNNER_NAME, cancelled_event, related_to
 from sempre.settings import ClientSettings
 
 __all__ = ["ProcessHost"]
@@ -22,9 +24,10 @@ __all__ = ["ProcessHost"]
 class ProcessHost:
     """Starts and watches processes of this release."""
 
-    def __init__(self, client: Client, settings: ClientSettings) -> None:
+    def __init__(self, client: Client, settings: ClientSettings, runner_name: str) -> None:
         self._client = client
         self._settings = settings
+        self._runner_name = runner_name
         self._processes = Processes()
         self._running: WeakKeyDictionary[Taken, FlowRunProcess] = WeakKeyDictionary()
 
@@ -36,15 +39,18 @@ class ProcessHost:
 
     async def started(self, run: FlowRun, folder: ClaimFolder) -> FlowRunProcess:
         """The process of a run. Raises ProcessError."""
-        # Where no API was named a local server was found by now.
-        settings = dataclasses.replace(self._settings, api=self._client.settings.api)
         env = {
             **os.environ,
-            **settings_environment(settings),
+            **settings_environment(self._known_settings()),
             **attribution(flow_run_id=run.id, flow_id=run.flow_id, deployment_id=run.deployment_id),
+            RUNNER_NAME: self._runner_name,
         }
         request = ProcessRequest(flow_run_id=run.id, folder=folder, env=env, working_dir=Path.cwd())
         return await self._processes.start(request)
+
+    def _known_settings(self) -> ClientSettings:
+        """Where no API was named a local server was found by now."""
+        return dataclasses.replace(self._settings, api=self._client.settings.api)
 
     async def prepare(self, taken: Taken) -> None:
         """Everything is known already."""
@@ -67,7 +73,12 @@ class ProcessHost:
         await self._running[taken].kill(grace)
 
     def ended(self, taken: Taken, ending: Ending, verdict: Verdict) -> None:
-        """There is nobody to tell."""
+        if verdict is Verdict.CANCELLED:
+            run = taken.run
+            related = related_to(
+                deployment=(run.deployment_id, None), flow=(run.flow_id, None), flow_run=(run.id, run.name)
+            )
+            shipping.current(self._known_settings()).event(cancelled_event(self._runner_name, related))
 
     async def recover(self, claim: Claim, notes: ClaimFolder) -> str | None:
         process = FlowRunProcess.found(notes)

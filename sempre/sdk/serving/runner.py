@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID, uuid4
 
 from sempre.client.client import get_client
@@ -17,6 +18,7 @@ from sempre.client.errors import ClientError
 from sempre.client.streams import EventStream
 from sempre.core.dispatching import Ending
 from sempre.schemas.flow_runs import FlowRun
+from sempre.sdk.deploying.faces import either
 from sempre.sdk.serving import proposals
 from sempre.sdk.serving.adoption import adopt_all
 from sempre.sdk.serving.claim_folder import Claim
@@ -27,6 +29,15 @@ from sempre.sdk.serving.player_folder import PlayerFolder
 from sempre.sdk.serving.process_host import ProcessHost
 from sempre.sdk.serving.stopping import heeding_signals
 from sempre.settings import ClientSettings, get_current_settings
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from sempre.schemas.concurrency import ConcurrencyLimitConfig
+    from sempre.sdk.deploying.options import CommonOptions
+    from sempre.sdk.deploying.runner_deployment import RunnerDeployment
+    from sempre.sdk.deploying.storages import CodeStorage
+    from sempre.sdk.flows import Flow
 
 __all__ = ["Runner"]
 
@@ -43,7 +54,8 @@ class Runner:
     """Executes runs of the deployments that were added, until it is stopped.
 
     `limit` is how many at once (None: without a limit; default: the setting), `query_seconds` how often it looks for
-    work that nobody told it of. `pause_on_shutdown` pauses the deployments when it ends. `webserver` answers health
+    work that nobody told it of, `prefetch_seconds` how long before it is due a run is started, `heartbeat_seconds` how
+    often runs give a sign of life. `pause_on_shutdown` pauses the deployments when it ends. `webserver` answers health
     checks (`GET /health`) at the settings' host and port. A runner that died is found again by its `name`: what it
     started goes on, and the next one of the name looks after it.
     """
@@ -55,10 +67,12 @@ class Runner:
         limit: int | None = _BY_SETTINGS,
         pause_on_shutdown: bool = True,
         query_seconds: float | None = None,
+        prefetch_seconds: float | None = None,
+        heartbeat_seconds: float | None = None,
         webserver: bool | None = None,
         settings: ClientSettings | None = None,
     ) -> None:
-        self._settings = settings or get_current_settings()
+        self._settings = _with(settings or get_current_settings(), prefetch_seconds, heartbeat_seconds)
         own = self._settings.runner
         self.name = name or Path(sys.argv[0]).stem or "runner"
         self.pause_on_shutdown = pause_on_shutdown
@@ -66,28 +80,92 @@ class Runner:
         self._interval = own.poll_frequency if query_seconds is None else query_seconds
         self._webserver = own.server_enable if webserver is None else webserver
         self._deployments: set[UUID] = set()
+        self._storages: list[CodeStorage] = []
+        self._pulls: list[asyncio.Task[None]] = []
         self._client = get_client(settings=self._settings)
         self._impatient = get_client(settings=self._settings, patience=_IMPATIENT_SECONDS)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
 
-    def add_deployment(self, deployment_id: UUID) -> None:
-        """Execute runs of this deployment, too. Before or after the start, from any thread."""
+    # --- what it serves --------------------------------------------------------------------------------
+
+    def add_flow(
+        self,
+        flow: Flow[..., Any],
+        name: str | None = None,
+        *,
+        concurrency_limit: int | ConcurrencyLimitConfig | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> UUID:
+        """Make a deployment of the flow known and execute its runs; returns its id. `name`: that of the deployment,
+        by default the runner's; the rest is as for `Flow.to_deployment`.
+
+        Inside of a coroutine the call returns what has to be awaited. Raises ConfigurationError, ParameterTypeError and
+        the client's errors.
+        """
+        from sempre.sdk.deploying.runner_deployment import RunnerDeployment
+
+        called = name or self.name
+        return self._add(RunnerDeployment.from_flow(flow, called, concurrency_limit=concurrency_limit, **options))
+
+    def add_deployment(self, deployment: RunnerDeployment | UUID) -> UUID:
+        """Make this deployment known, unless it is the id of one that is, and execute its runs; returns its id. Before
+        or after the start, from any thread.
+
+        Inside of a coroutine the call returns what has to be awaited, unless it is given an id. Raises
+        ConfigurationError and the client's errors.
+        """
+        if isinstance(deployment, UUID):
+            self.add_known(deployment)
+            return deployment
+        return self._add(deployment)
+
+    @either
+    def _add(self, deployment: RunnerDeployment) -> UUID:
+        from sempre.sdk.deploying.serving import settle
+
+        settle(deployment)
+        id = deployment.apply()
+        self.add_known(id, deployment.storage)
+        return id
+
+    def add_known(self, deployment_id: UUID, storage: CodeStorage | None = None) -> None:
+        """Execute runs of a deployment that the server knows. Its code is in `storage`, if it is not here."""
         self._deployments.add(deployment_id)
+        if storage is not None and storage not in self._storages:
+            self._storages.append(storage)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._added.set)
 
-    async def start(self, *, run_once: bool = False) -> None:
+    # --- serving ---------------------------------------------------------------------------------------
+
+    def start(self, run_once: bool = False, webserver: bool | None = None) -> Any:
         """Serve until `stop` is called or SIGTERM or SIGINT comes: the first lets runs finish, the second kills them.
         With `run_once` one look, and the runs that it found.
 
+        In plain code it returns when that is over. Inside of a coroutine the call returns what has to be awaited.
         Signals are heeded only in the main thread. Raises HealthPortError.
         """
+        if webserver is not None:
+            self._webserver = webserver
+        serving = self._play(run_once)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(serving)
+            return _Over()
+        return serving
+
+    async def _play(self, run_once: bool) -> None:
+        from sempre.sdk.loggers import setup
+
+        setup()
         self._loop = asyncio.get_running_loop()
         self._added, self._killed = asyncio.Event(), asyncio.Event()
         self._dispatcher = Dispatcher(self._due, limit=self._limit, interval=self._interval)
         folder = PlayerFolder(PlayerFolder.root_of(self._settings.home, "runners", self.name), str(uuid4()))
-        host = ProcessHost(self._client, self._settings)
+        host = ProcessHost(self._client, self._settings, self.name)
         self._keeper = RunKeeper(self._client, host, folder, claimant_id=None, freed=self._dispatcher.freed)
         folder.open()
         await host.open()
@@ -102,9 +180,10 @@ class Runner:
                     await self._pause(run_once)
                     await self._finish()
         finally:
-            for task in others:
+            for task in (*others, *self._pulls):
                 task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.gather(*others, *self._pulls, return_exceptions=True)
+            self._pulls.clear()
             await host.close()
             folder.close()
             self._loop = None
@@ -127,7 +206,7 @@ class Runner:
         run = await self._client.read_flow_run(flow_run_id)
         folder = PlayerFolder(PlayerFolder.root_of(self._settings.home, "runners", self.name), str(uuid4()))
         folder.open()
-        host = ProcessHost(self._client, self._settings)
+        host = ProcessHost(self._client, self._settings, self.name)
         notes = folder.new(Claim.of(run.id))
         try:
             process = await host.started(run, notes)
@@ -151,6 +230,7 @@ class Runner:
         """Look for work as soon as there is news of some. Without the events there are the looks every so often."""
         while True:
             self._added.clear()
+            self._pull_code()
             listening = asyncio.ensure_future(self._hear())
             try:
                 await self._added.wait()
@@ -158,6 +238,13 @@ class Runner:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
             self._dispatcher.wake()
+
+    def _pull_code(self) -> None:
+        """Keep code up to date that was not yet."""
+        from sempre.sdk.deploying.serving import keep_up_to_date
+
+        for storage in self._storages[len(self._pulls) :]:
+            self._pulls.append(asyncio.ensure_future(keep_up_to_date(storage)))
 
     async def _hear(self) -> None:
         related = [f"prefect.deployment.{id}" for id in sorted(self._deployments)]
@@ -209,3 +296,29 @@ class Runner:
         await self._keeper.leave_all()
         idle.cancel()
         await asyncio.gather(idle, killed, return_exceptions=True)
+
+
+def _with(settings: ClientSettings, prefetch_seconds: float | None, heartbeat_seconds: float | None) -> ClientSettings:
+    runner, flows = settings.runner, settings.flows
+    if prefetch_seconds is not None:
+        runner = dataclasses.replace(runner, prefetch_seconds=prefetch_seconds)
+    if heartbeat_seconds is not None:
+        flows = dataclasses.replace(flows, heartbeat_frequency=heartbeat_seconds)
+    return dataclasses.replace(settings, runner=runner, flows=flows)
+
+
+class _Over(Coroutine[Any, Any, None]):
+    """Of something that was waited for already, so that both `runner.start()` and `asyncio.run(runner.start())` serve.
+    A coroutine that nobody awaits would complain."""
+
+    def send(self, value: Any) -> NoReturn:
+        raise StopIteration
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> NoReturn:
+        raise typ if val is None else val
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def __await__(self) -> Any:
+        return iter(())

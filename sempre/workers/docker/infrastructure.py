@@ -24,12 +24,12 @@ from sempre.workers.docker.errors import ContainerError
 from sempre.workers.docker.events import container_event, finished_at
 from sempre.workers.docker.images import UNREACHABLE, provide, pull_policy
 from sempre.workers.docker.output import copy_output
+from sempre.workers.output import copied
 
 __all__ = ["DockerInfrastructure"]
 
 CONFLICT, NOT_FOUND, NOT_MODIFIED = 409, 404, 304
 PAUSE_SECONDS = 2.0
-LAST_LINES_SECONDS = 5.0
 ADOPTED_AFTER_END = timedelta(days=1)
 MOST_NAMES = 100
 
@@ -91,7 +91,7 @@ class DockerInfrastructure(Infrastructure):
                 await self.docker.containers.container(container_id).start()
         except _TROUBLE as error:
             away = _is_away(error)
-            if not await self._started_after_all(container_id, unclear=away):
+            if not await self._has_begun(container_id, unclear=away):
                 if away and not isinstance(error, TimeoutError):
                     raise NotStartedNow(f"The Docker engine at {self._address} does not answer: {error}") from None
                 why = str(error) or "it took too long"
@@ -105,16 +105,11 @@ class DockerInfrastructure(Infrastructure):
         # What was printed before a restart of the worker was copied before it.
         since = None if container_id in self._fresh else datetime.now(UTC)
         copying = copy_output(self.docker, container_id, since) if job.stream_output else None
-        streaming = asyncio.create_task(copying) if copying is not None else None
         try:
-            code = await self._ended(container_id, job)
-            if streaming is not None:
-                await asyncio.wait((streaming,), timeout=LAST_LINES_SECONDS)
-            return code
+            async with copied(copying):
+                return await self._ended(container_id, job)
         finally:
             self._fresh.discard(container_id)
-            if streaming is not None:
-                streaming.cancel()
 
     async def kill(self, job: JobConfiguration, identifier: str, grace: float) -> None:
         await self._stop(self._id_of(identifier), grace)
@@ -127,9 +122,9 @@ class DockerInfrastructure(Infrastructure):
         shown = [each for container in listed if (each := await self._show(container.id, strict=True)) is not None]
         for each in sorted(shown, key=lambda each: str(each["Created"])):  # the last one of a run counts
             ended = finished_at(each)
-            if each["State"]["Status"] == "created":  # the worker died between creating and starting it
-                await self._remove(each["Id"])
-            elif ended is None or ended > datetime.now(UTC) - ADOPTED_AFTER_END:
+            if each["State"]["Status"] == "created" and not await self._has_begun(each["Id"], unclear=False):
+                continue  # the worker died between creating and starting it
+            if ended is None or ended > datetime.now(UTC) - ADOPTED_AFTER_END:
                 run_id = UUID(each["Config"]["Labels"]["io.prefect.flow-run-id"])
                 found[run_id] = Found(flow_run_id=run_id, identifier=f"{self._address}:{each['Id']}")
         return list(found.values())
@@ -184,23 +179,25 @@ class DockerInfrastructure(Infrastructure):
                 log.debug("Waiting for container %s: %s", container_id, error)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _started_after_all(self, container_id: str, *, unclear: bool) -> bool:
-        """Whether a container runs, or has run, whose start failed or (`unclear`) was not confirmed; if not, it is
-        removed. An answer is waited for, however long it takes: a run that may have begun must not be given to somebody
-        else."""
+    async def _has_begun(self, container_id: str, *, unclear: bool) -> bool:
+        """Whether a container runs, or has run, whose start failed or (`unclear`) was not confirmed. If not, it is gone
+        from now on, so that a request to start it which is still on its way finds nothing to start. An answer is waited
+        for, however long it takes: a run that may have begun must not be given to somebody else."""
+        container = self.docker.containers.container(container_id)
         while True:
             try:
-                shown = await self.docker.containers.container(container_id).show()
+                shown = await container.show()
                 if shown["State"]["Running"] or finished_at(shown) is not None:
                     return True
-                await self.docker.containers.container(container_id).delete(force=True, v=True)
+                # Not by force: the engine refuses this if it was started meanwhile, and nobody could tell any more.
+                await container.delete(v=True)
                 return False
-            except aiodocker.DockerError as error:
-                if error.status == NOT_FOUND:  # some are removed when they have run
-                    return unclear
-                log.warning("Whether container %s runs is not known: %s; asking again.", container_id, error)
             except _TROUBLE as error:
-                log.warning("Whether container %s runs is not known: %s; asking again.", container_id, error)
+                status = getattr(error, "status", None)
+                if status == NOT_FOUND:  # some are removed when they have run
+                    return unclear
+                if status != CONFLICT:
+                    log.warning("Whether container %s runs is not known: %s; asking again.", container_id, error)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _stop(self, container_id: str, grace: float) -> None:
@@ -217,12 +214,6 @@ class DockerInfrastructure(Infrastructure):
             except (aiohttp.ClientError, OSError) as error:
                 log.warning("Container %s could not be stopped: %s; trying again.", container_id, error)
             await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _remove(self, container_id: str) -> None:
-        try:
-            await self.docker.containers.container(container_id).delete(force=True, v=True)
-        except _TROUBLE as error:
-            log.warning("Container %s could not be removed: %s", container_id, error)
 
     # --- looks -----------------------------------------------------------------------------------------
 

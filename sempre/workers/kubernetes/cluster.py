@@ -199,7 +199,8 @@ class Cluster:
                 yield answer
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             reason = str(error) or type(error).__name__
-            raise ClusterAway(f"The cluster did not answer when asked to {what}: {reason}") from None
+            sent = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            raise ClusterAway(f"The cluster did not answer when asked to {what}: {reason}", may_be_done=sent) from None
 
 
 def _lean(thing: dict[str, Any]) -> dict[str, Any]:

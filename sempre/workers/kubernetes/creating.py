@@ -1,36 +1,35 @@
-"""Creates jobs and secrets, and finds out what became of an answer that did not come."""
+"""Creates jobs and secrets."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import random
 from typing import Any
 
 from sempre.workers.kubernetes.cluster import Cluster, Kind
-from sempre.workers.kubernetes.errors import ClusterAway, ClusterRefused
+from sempre.workers.kubernetes.errors import CONFLICT, ClusterAway, ClusterRefused
 from sempre.workers.kubernetes.manifest import Plan
-from sempre.workers.kubernetes.pods import run_id
 from sempre.workers.kubernetes.settings import KubernetesWorkerSettings
+from sempre.workers.kubernetes.settling import Attempt, settled
 
 __all__ = ["create_job", "keep_secret"]
-
-CONFLICT = 409
-FIND_OUT_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 log = logging.getLogger("sempre.workers.kubernetes")
 
 
-async def create_job(cluster: Cluster, planned: Plan, settings: KubernetesWorkerSettings) -> dict[str, Any]:
-    """The job as the cluster keeps it. Raises ClusterRefused or ClusterAway when there is none after all tries.
+async def create_job(
+    cluster: Cluster, planned: Plan, attempt: Attempt, settings: KubernetesWorkerSettings
+) -> dict[str, Any]:
+    """The job as the cluster keeps it. Raises ClusterRefused or ClusterAway when there is none after all tries,
+    and will be none any more.
 
     The name was drawn before, so that a try whose answer was lost is recognised and never makes a second job.
     """
     if planned.secret is not None:
         await keep_secret(cluster, planned.secret)
     try:
-        job = await _create(cluster, planned, settings)
+        job = await _create(cluster, planned, attempt, settings)
     except (ClusterAway, ClusterRefused):
         if planned.secret is not None:
             await _drop_secret(cluster, planned)
@@ -40,41 +39,24 @@ async def create_job(cluster: Cluster, planned: Plan, settings: KubernetesWorker
     return job
 
 
-async def _create(cluster: Cluster, planned: Plan, settings: KubernetesWorkerSettings) -> dict[str, Any]:
-    attempt = 1
+async def _create(
+    cluster: Cluster, planned: Plan, attempt: Attempt, settings: KubernetesWorkerSettings
+) -> dict[str, Any]:
+    tries, unclear = 0, False
     while True:
         try:
             return await cluster.create(Kind.JOBS, planned.job)
         except (ClusterAway, ClusterRefused) as error:
-            conflict = isinstance(error, ClusterRefused) and error.status == CONFLICT
-            last = attempt >= settings.create_job_max_attempts
-            unclear = isinstance(error, ClusterAway) or error.worth_repeating
-            if conflict or (unclear and last):
-                existing = await _find_out(cluster, planned)
+            tries += 1
+            unclear = unclear or error.may_be_done
+            if tries >= settings.create_job_max_attempts or not error.worth_repeating:
+                existing = await settled(cluster, attempt) if unclear else None
                 if existing is not None:
                     return existing
-            if last or not unclear:
                 raise
             log.warning("%s; trying again.", error)
         jitter = random.uniform(0, settings.create_job_jitter_seconds)  # noqa: S311
         await asyncio.sleep(settings.create_job_pause_seconds + jitter)
-        attempt += 1
-
-
-async def _find_out(cluster: Cluster, planned: Plan) -> dict[str, Any] | None:
-    """The job of the planned name, if it is there and of the same run. An answer is waited for, however long it takes:
-    a run whose job may be there must not be given to somebody else."""
-    for pause in itertools.chain(FIND_OUT_PAUSES, itertools.repeat(FIND_OUT_PAUSES[-1])):
-        try:
-            existing = await cluster.read(Kind.JOBS, planned.namespace, planned.name)
-        except (ClusterAway, ClusterRefused) as error:
-            if isinstance(error, ClusterRefused) and not error.worth_repeating:
-                return None
-            log.warning("Whether job %s was created is not known: %s; asking again.", planned.name, error)
-            await asyncio.sleep(pause)
-        else:
-            return existing if existing is not None and run_id(existing) == run_id(planned.job) else None
-    raise AssertionError("the pauses have no end")
 
 
 async def keep_secret(cluster: Cluster, secret: dict[str, Any]) -> None:

@@ -6,7 +6,9 @@ import json
 
 from sempre.workers.base import InfrastructureError
 
-__all__ = ["ClusterAway", "ClusterRefused", "ManifestError"]
+__all__ = ["CONFLICT", "ClusterAway", "ClusterRefused", "ManifestError"]
+
+CONFLICT = 409
 
 
 class ManifestError(InfrastructureError):
@@ -14,7 +16,14 @@ class ManifestError(InfrastructureError):
 
 
 class ClusterAway(InfrastructureError):
-    """The API of the cluster could not be reached, or not in time. Whether it did what was asked is unknown."""
+    """The API of the cluster could not be reached, or not in time. Whether it did, or does still, what was asked is
+    unknown if `may_be_done`."""
+
+    worth_repeating = True
+
+    def __init__(self, text: str, *, may_be_done: bool = True) -> None:
+        self.may_be_done = may_be_done
+        super().__init__(text)
 
 
 class ClusterRefused(InfrastructureError):
@@ -35,6 +44,11 @@ class ClusterRefused(InfrastructureError):
     def worth_repeating(self) -> bool:
         """Too many requests, or trouble of the API itself."""
         return self.status == 429 or self.status >= 500
+
+    @property
+    def may_be_done(self) -> bool:
+        """It may have happened: the cluster had trouble while it did it, or it was there when a try was repeated."""
+        return self.status >= 500 or self.status == CONFLICT
 
     @property
     def passes(self) -> bool:

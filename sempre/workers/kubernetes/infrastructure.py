@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sempre.settings import ClientSettings
 from sempre.workers.base import Found, Infrastructure, NotStartedNow
@@ -27,6 +27,8 @@ from sempre.workers.kubernetes.observer import Observer
 from sempre.workers.kubernetes.pods import ended_at, key_of, run_id
 from sempre.workers.kubernetes.runs import RunTeller
 from sempre.workers.kubernetes.secrets import made_secrets, secret_envs
+from sempre.workers.kubernetes.settling import Attempt, settled
+from sempre.workers.output import copied
 
 __all__ = ["KubernetesInfrastructure"]
 
@@ -34,7 +36,6 @@ OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # the letters that the cluster itself makes names of
 PAUSE_SECONDS = 1.0
 ADOPTED_AFTER_END = timedelta(days=1)
-LAST_LINES_SECONDS = 5.0  # that the log of an ended pod may take to arrive
 
 log = logging.getLogger("sempre.workers.kubernetes")
 
@@ -76,14 +77,17 @@ class KubernetesInfrastructure(Infrastructure):
         planned = plan(
             job,
             suffix="".join(random.choices(SUFFIX, k=5)),  # noqa: S311
+            start_id=uuid4().hex,
             image=settings.default_image,
             command=self.command,
             secret_envs=secrets,
         )
+        attempt = Attempt.of(planned, elsewhere=bool(job.values.get("cluster_config")))
         try:
             for secret in made_secrets(job.env, secrets, planned.namespace):
                 await keep_secret(site.cluster, secret)
-            created = await create_job(site.cluster, planned, settings)
+            attempt.note(job.folder)
+            created = await create_job(site.cluster, planned, attempt, settings)
         except ClusterAway as away:
             raise NotStartedNow(str(away)) from away
         except ClusterRefused as refused:
@@ -95,21 +99,23 @@ class KubernetesInfrastructure(Infrastructure):
     async def watch(self, job: JobConfiguration, identifier: str) -> int | None:
         site, key = await self._site(job.values.get("cluster_config")), _key(identifier)
         over = asyncio.Event()
-        streaming = (
-            asyncio.create_task(stream_logs(site.cluster, site.observer, key, over)) if job.stream_output else None
-        )
-        try:
+        copying = stream_logs(site.cluster, site.observer, key, over) if job.stream_output else None
+        async with copied(copying):
             code = await site.observer.ended(key)
-            if streaming is not None:
-                over.set()
-                await asyncio.wait((streaming,), timeout=LAST_LINES_SECONDS)
-            return code
-        finally:
-            if streaming is not None:
-                streaming.cancel()
+            over.set()
+        return code
 
     async def kill(self, job: JobConfiguration, identifier: str, grace: float) -> None:
         await self._delete(await self._site(job.values.get("cluster_config")), _key(identifier), grace)
+
+    async def recover(self, flow_run_id: UUID, folder: Path, identifier: str | None) -> str | None:
+        attempt = None if identifier is not None else Attempt.noted(folder)
+        if attempt is None:
+            return identifier
+        if attempt.elsewhere:  # only who has the configuration of the job can ask that cluster: who watches it
+            return f"{attempt.namespace}:{attempt.name}"
+        existing = await settled((await self._site(None)).cluster, attempt)
+        return None if existing is None else ":".join(key_of(existing))
 
     async def find(self) -> list[Found]:
         site = await self._site(None)

@@ -12,9 +12,10 @@ from sempre.workers.kubernetes.errors import ManifestError
 from sempre.workers.kubernetes.names import fit_labels, name_prefix, object_name
 from sempre.workers.kubernetes.secrets import SecretEnv, env_secret, refer_to_secrets
 
-__all__ = ["RUN_CONTAINER", "RUN_ID_LABEL", "Plan", "plan"]
+__all__ = ["COMMON_LABELS", "RUN_CONTAINER", "RUN_ID_LABEL", "START", "Plan", "plan"]
 
 RUN_ID_LABEL = "prefect.io/flow-run-id"
+START = "sempre.io/start"
 RUN_CONTAINER = "prefect-job"
 SIGTERM_BEHAVIOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 CLUSTER_BACKOFF_LIMIT = 6  # what the cluster assumes where a job says nothing
@@ -38,10 +39,12 @@ class Plan:
 
 
 def plan(
-    job: JobConfiguration, *, suffix: str, image: str, command: Sequence[str], secret_envs: Mapping[str, SecretEnv]
-) -> Plan:
-    """The objects of a run. `suffix` makes the name of the job unlike others; `image` and `command` are for templates
-    that name none; `secret_envs` are the variables whose values are not written into the job.
+    job: JobConfiguration, *, suffix: str, start_id: str, image: str, command: Sequence[str],
+    secret_envs: Mapping[str, SecretEnv],
+) -> Plan:  # fmt: skip
+    """The objects of a run. `suffix` makes the name of the job unlike others, `start_id` tells it from others of the
+    same run; `image` and `command` are for templates that name none; `secret_envs` are the variables whose values are
+    not written into the job.
 
     Raises ManifestError for a template that describes no job.
     """
@@ -49,6 +52,7 @@ def plan(
     pod, container = _parts(manifest)
     namespace = str(job.values.get("namespace") or manifest["metadata"].get("namespace") or "default")
     _fill_metadata(job, manifest, namespace, suffix)
+    manifest["metadata"]["annotations"] = {**(manifest["metadata"].get("annotations") or {}), START: start_id}
     _fill_spec(job, manifest["spec"])
     _fill_container(job, container, image, command)
     env = {**job.env}
@@ -114,6 +118,7 @@ def _fill_metadata(job: JobConfiguration, manifest: dict[str, Any], namespace: s
     metadata["namespace"] = namespace
     if "name" in metadata:  # the template's author wants one certain name
         metadata["name"] = object_name(str(metadata["name"]))
+        metadata.pop("generateName", None)
     else:
         prefix = name_prefix(str(metadata.get("generateName") or ""), job.name, job.flow_run_name)
         # A name of our own, of the form that the cluster would make: creating it twice is found out.

@@ -12,7 +12,7 @@ import pytest
 
 from sempre.client import Client
 from sempre.settings import ClientSettings
-from sempre.workers.base import Found, InfrastructureError
+from sempre.workers.base import Found, InfrastructureError, NotStartedNow
 from sempre.workers.docker.infrastructure import DockerInfrastructure
 from tests.integration.infrastructure.runs import events, until
 from tests.support.docker_engine import DockerEngine, open_docker_engine
@@ -40,6 +40,14 @@ async def worker(settings: ClientSettings, name: str = "Worker 1") -> AsyncItera
         yield opened
     finally:
         await opened.close()
+
+
+class Killed(BaseException):
+    """The worker is not any more."""
+
+
+async def killed(*_: object, **__: object) -> bool:
+    raise Killed
 
 
 async def test_a_run_from_its_start_to_its_end(
@@ -80,6 +88,46 @@ async def test_a_lost_answer_makes_no_second_container(engine: DockerEngine, set
         assert [container.name for container in engine.containers.values()] == [
             "brave-fox", "brave-fox-1", "brave-fox-2",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lands", ["in time", "too late"])
+async def test_a_start_that_is_on_its_way_is_decided(
+    engine: DockerEngine, settings: ClientSettings, lands: str
+) -> None:
+    of = job("docker", IMAGE)
+    engine.late = {"POST .*/start$": "DELETE" if lands == "in time" else "never"}
+    async with worker(settings) as infrastructure:
+        if lands == "in time":  # it was seen as not started, and cannot be removed
+            identifier = await infrastructure.start(of)
+        else:
+            with pytest.raises(NotStartedNow):
+                await infrastructure.start(of)
+            await engine.land()
+            assert engine.containers == {}
+            identifier = await infrastructure.start(of)
+        assert (engine.only().status, identifier.rpartition(":")[2]) == ("running", engine.only().id)
+
+
+@pytest.mark.parametrize("lands", ["in time", "too late"])
+async def test_a_worker_that_died_while_it_started_a_container(
+    engine: DockerEngine, settings: ClientSettings, lands: str
+) -> None:
+    of = job("docker", IMAGE)
+    engine.late = {"POST .*/start$": "DELETE" if lands == "in time" else "never"}
+    async with worker(settings) as dying:
+        dying._has_begun = killed  # type: ignore[method-assign]
+        with pytest.raises(Killed):
+            await dying.start(of)
+    async with worker(settings) as again:
+        found = await again.find()
+        await engine.land()
+    if lands == "in time":
+        identifier = f"{engine.address}:{engine.only().id}"
+        assert (engine.only().status, found) == (
+            "running", [Found(flow_run_id=of.flow_run_id, identifier=identifier)],
+        )  # fmt: skip
+    else:
+        assert (engine.containers, found) == ({}, [])
 
 
 @pytest.mark.parametrize(("auto_remove", "code"), [(False, 1), (True, None)])

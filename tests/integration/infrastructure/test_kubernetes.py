@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from sempre.workers.kubernetes.infrastructure import KubernetesInfrastructure
 from tests.integration.infrastructure.runs import claimed_run, events, lines, states, until
 from tests.support.jobs import job
 from tests.support.kube_api import Fault, KubeApi, open_kube_api
+from tests.support.net import free_port
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ async def kube(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator
         monkeypatch.setenv("SEMPRE_KUBERNETES_WORKER_CREATE_JOB_PAUSE_SECONDS", "0")
         monkeypatch.setattr(telling, "OTHERS_SECONDS", 0.5)
         monkeypatch.setattr("sempre.workers.kubernetes.following.PAUSES", (0.02,))
-        monkeypatch.setattr("sempre.workers.kubernetes.creating.FIND_OUT_PAUSES", (0.02,) * 3)
+        monkeypatch.setattr("sempre.workers.kubernetes.settling.PAUSES", (0.02,))
         yield opened
 
 
@@ -53,6 +55,11 @@ async def begun(kube: KubeApi, infrastructure: KubernetesInfrastructure, of: Job
     """Start a run; its job, as the cluster has it."""
     namespace, name = (await infrastructure.start(of)).split(":")
     return kube.things["jobs", namespace, name]
+
+
+def of_runs(kube: KubeApi) -> list[dict[str, Any]]:
+    """The jobs that execute runs."""
+    return [each for each in kube.all("jobs") if "prefect.io/flow-run-id" in each["metadata"]["labels"]]
 
 
 def identifier(started: dict[str, Any]) -> str:
@@ -94,7 +101,7 @@ async def test_a_lost_answer_makes_no_second_job(kube: KubeApi, settings: Client
         await infrastructure.start(job("kubernetes"))
         kube.faults = [Fault("POST", "/jobs$", carried_out=True, times=1), Fault("POST", "/jobs$", times=2)]
         await infrastructure.start(job("kubernetes"))  # never confirmed, but found
-        assert len(kube.all("jobs")) == 3
+        assert len(of_runs(kube)) == 3
         kube.faults = [Fault("POST", "/jobs$", status=403)]
         with pytest.raises(InfrastructureError, match="refused to create a Job with 403"):
             await infrastructure.start(job("kubernetes"))
@@ -104,7 +111,64 @@ async def test_a_lost_answer_makes_no_second_job(kube: KubeApi, settings: Client
         kube.faults = [Fault("POST", "/jobs$", status=503, times=3)]
         with pytest.raises(NotStartedNow, match="503"):
             await infrastructure.start(job("kubernetes"))
-        assert len(kube.all("jobs")) == 3
+        assert len(of_runs(kube)) == 3
+
+
+async def test_a_creation_that_is_on_its_way_comes_too_late(
+    kube: KubeApi, settings: ClientSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(settings) as infrastructure:
+        kube.faults = [Fault("POST", "/jobs$", late=True, times=3)]
+        with pytest.raises(NotStartedNow, match="did not answer"):
+            await infrastructure.start(job("kubernetes"))
+        assert len(kube.on_their_way) == 3
+        await kube.land()
+        assert of_runs(kube) == []
+        [empty] = kube.all("jobs")  # has the name, for a while
+        assert (empty["spec"]["completions"], empty["spec"]["ttlSecondsAfterFinished"]) == (0, 3600)
+        # Where no empty job may be made, time has to tell.
+        monkeypatch.setattr("sempre.workers.kubernetes.settling.LANDING_SECONDS", 0.1)
+        kube.faults = [Fault("POST", "/jobs$", times=3), Fault("POST", "/jobs$", status=403)]
+        with pytest.raises(NotStartedNow, match="did not answer"):
+            await infrastructure.start(job("kubernetes"))
+        assert kube.all("jobs") == [empty]
+        started = await infrastructure.start(job("kubernetes"))
+        assert [started] == [identifier(each) for each in of_runs(kube)]
+
+
+async def test_what_could_not_be_sent_is_handed_back_at_once(
+    kube: KubeApi, settings: ClientSettings, tmp_path: Path
+) -> None:
+    config = kube.kubeconfig()
+    config["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{free_port()}"
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    async with worker(settings) as infrastructure:
+        with pytest.raises(NotStartedNow, match="did not answer"):
+            await asyncio.wait_for(infrastructure.start(job("kubernetes")), 10)
+
+
+@pytest.mark.parametrize("lands", ["in time", "too late"])
+async def test_a_worker_that_died_while_it_created_a_job(
+    kube: KubeApi, settings: ClientSettings, tmp_path: Path, lands: str
+) -> None:
+    of = replace(job("kubernetes"), folder=tmp_path)
+    kube.faults = [Fault("POST", "/jobs$", late=True, times=1000)]
+    async with worker(settings) as dying:
+        starting = asyncio.create_task(dying.start(of))
+        await until(lambda: asyncio.sleep(0, kube.on_their_way), bool)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+    kube.faults = []
+    if lands == "in time":
+        await kube.land()
+    async with worker(settings) as again:
+        recovered = await again.recover(of.flow_run_id, tmp_path, None)
+        await kube.land()
+        made = [identifier(each) for each in of_runs(kube)]
+        assert made == ([recovered] if lands == "in time" else [])
+        assert (recovered is None, len(kube.all("jobs"))) == (lands == "too late", 1), "the run's or an empty one"
+        assert await again.recover(of.flow_run_id, tmp_path, "default:known") == "default:known"
+        assert await again.recover(of.flow_run_id, tmp_path / "nothing", None) is None
 
 
 async def test_a_pod_that_never_ran_the_flow_crashes_its_run_once(

@@ -236,8 +236,12 @@ def test_without_a_project_file(scripts: Scripts, etl: str, tmp_path: Path) -> N
     assert "Say which flow" in sempre(scripts, "deploy", at=tmp_path, code=1)
     assert "--pool" in sempre(scripts, "deploy", entrypoint, "-n", "x", at=tmp_path, code=1)
     assert "no work pool 'none'" in sempre(scripts, "deploy", entrypoint, "-n", "x", "-p", "none", at=tmp_path, code=1)
-    sempre(scripts, "deploy", entrypoint, "-n", "x", "-p", f"{etl}-pool", "--interval", "2 hours", at=tmp_path)
+    refused = sempre(scripts, "deploy", entrypoint, "-n", "x", "-p", f"{etl}-pool", "--sla", "{}", at=tmp_path, code=1)
+    assert "not kept here" in refused
+    typed = ("--interval", "2 hours", "--version", "1", "--version-type", "vcs:git")
+    sempre(scripts, "deploy", entrypoint, "-n", "x", "-p", f"{etl}-pool", *typed, at=tmp_path)
     assert deployment(scripts, etl, "x")["schedules"][0]["schedule"]["interval"] == 7200
+    assert deployment(scripts, etl, "x")["version"] == "1"
 
 
 def test_init_writes_a_file_that_deploy_reads(scripts: Scripts, etl: str, tmp_path: Path) -> None:

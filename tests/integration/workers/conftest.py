@@ -100,6 +100,14 @@ class Stage:
         """Wait until a run notes that it runs; its pid."""
         return int(eventually(lambda: noted(seen), f"a run notes itself in {seen}", 60, detail=self.logs)[0])
 
+    def told_cancelled(self, run_id: str) -> dict[str, Any]:
+        """Wait for the event that the cancelled run is over; there is one."""
+        name, run = "prefect.runner.cancelled-flow-run", f"prefect.flow-run.{run_id}"
+        wanted = {"filter": {"event": {"name": [name]}, "related": {"id": [run]}}}
+        found = eventually(lambda: self.runs.post("/events/filter", wanted)["events"], f"{name} of {run_id}")
+        assert len(found) == 1, found
+        return dict(found[0])
+
     def logs(self) -> str:
         return "\n".join(f"--- {worker.name}\n{worker.tail()}" for worker in self.workers)
 

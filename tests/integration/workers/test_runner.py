@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.integration.workers.conftest import HERE, Stage, noted
+from tests.support.prefect_env import ROOT
 from tests.support.processes import ManagedProcess
 from tests.support.wait import eventually
 
@@ -62,6 +63,7 @@ def test_served_deployments(stage: Stage) -> None:
     stage.began(seen)
     stage.runs.post(f"/flow_runs/{cancelled}/set_state", {"state": {"type": "CANCELLING"}})
     stage.ended(cancelled, "CANCELLED")
+    assert stage.told_cancelled(cancelled)["resource"]["prefect.resource.name"] == "r"
 
     last, seen = _ask(stage, waiting, "last")
     stage.began(seen)
@@ -70,6 +72,44 @@ def test_served_deployments(stage: Stage) -> None:
     seen.with_suffix(".go").touch()
     stage.ended(last, "COMPLETED")
     assert runner.popen.wait(30) == 0, runner.tail()
+
+
+OWN = """
+import sys
+from flows import quick
+from sempre.runner import Runner
+if __name__ == "__main__":
+    name, seen = sys.argv[1:]
+    runner = Runner("own", query_seconds=600, prefetch_seconds=2, heartbeat_seconds=45)
+    print(runner.add_flow(quick, name, parameters={"seen": seen}), flush=True)
+    runner.add_deployment(quick.to_deployment(f"{name}-2", parameters={"seen": seen}))
+    runner.start()
+    print("over", flush=True)
+"""
+
+
+def test_a_runner_of_ones_own(stage: Stage) -> None:
+    (stage.folder / "own.py").write_text(OWN)
+    name, seen = f"own-{stage.pool}", stage.folder / "seen"
+    env = stage.env(PYTHONUNBUFFERED="1", PYTHONPATH=os.pathsep.join((str(ROOT), str(HERE))))
+    command = (sys.executable, str(stage.folder / "own.py"), name, str(seen))
+    runner = ManagedProcess.start("own", command, log_dir=stage.folder, env=env, cwd=HERE)
+    stage.workers.append(runner)
+
+    def known() -> list[str]:
+        found = stage.runs.post("/deployments/filter", {"deployments": {"name": {"any_": [name, f"{name}-2"]}}})
+        return [each["id"] for each in found]
+
+    runner.wait_for(lambda: len(known()) == 2, "has made both known")
+    assert str(known()[0]) in runner.output() or str(known()[1]) in runner.output(), "the id is what it returns"
+    runs = [str(stage.runs.post(f"/deployments/{id}/create_flow_run", {})["id"]) for id in known()]
+    for run in runs:
+        stage.ended(run, "COMPLETED")
+    assert len(noted(seen)) == 2
+    os.kill(runner.popen.pid, signal.SIGTERM)
+    assert runner.popen.wait(30) == 0, runner.tail()
+    assert "over" in runner.output()
+    assert all(stage.runs.get(f"/deployments/{id}")["paused"] for id in known())
 
 
 def test_one_run_is_executed(stage: Stage) -> None:

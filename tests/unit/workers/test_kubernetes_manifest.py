@@ -24,7 +24,12 @@ SECRETS = {"PREFECT_API_KEY": SecretEnv(secret="creds", key="key")}
 
 def planned(of: JobConfiguration, secrets: dict[str, SecretEnv] | None = None) -> Plan:
     made = plan(
-        of, suffix="x7k2z", image="the/image:1", command=("prefect", "flow-run", "execute"), secret_envs=secrets or {}
+        of,
+        suffix="x7k2z",
+        start_id="s1",
+        image="the/image:1",
+        command=("prefect", "flow-run", "execute"),
+        secret_envs=secrets or {},
     )
     for version in (OLDEST, NEWEST):
         assert problems(made.job, version) == []
@@ -88,7 +93,7 @@ def test_every_variable_arrives() -> None:
     metadata, spec = made.job["metadata"], made.job["spec"]
     assert (made.namespace, metadata["namespace"], metadata["generateName"]) == ("flows", "flows", "nightly-load-")
     assert metadata["labels"]["team/x"] == spec["template"]["metadata"]["labels"]["team/x"] == "data-co"
-    assert metadata["annotations"] == {"note": "any text: at all"}
+    assert metadata["annotations"] == {"note": "any text: at all", "sempre.io/start": "s1"}
     assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"], spec["activeDeadlineSeconds"]) == (3, 60, 3600)
     assert spec["template"]["spec"]["serviceAccountName"] == "runner"
     assert container(made)["args"] == ["bash", "-c", "echo hi"]

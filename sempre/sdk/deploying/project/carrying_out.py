@@ -121,6 +121,7 @@ def _deployment(flow: Flow[..., Any], settled: Mapping[str, Any], pool: str) -> 
         description=settled.get("description"),
         tags=settled.get("tags"),
         version=None if version is None else str(version),
+        version_type=settled.get("version_type"),
         enforce_parameter_schema=True if enforced is None else bool(enforced),
         concurrency_limit=settled.get("concurrency_limit"),
         work_pool_name=pool,

@@ -10,10 +10,14 @@ from typing import Any
 from sempre.sdk.deploying.steps.running import StepError, parse_steps
 from sempre.sdk.errors import ConfigurationError
 
-__all__ = ["FILE_NAMES", "ProjectFile", "find_project_file", "read_project_file"]
+__all__ = ["FILE_NAMES", "NO_SLA", "ProjectFile", "find_project_file", "read_project_file"]
 
 FILE_NAMES = ("sempre.yaml", "prefect.yaml")
 _SECTIONS = ("build", "push", "pull")
+NO_SLA = (
+    "service level agreements are not kept here. An automation tells of runs that are late, or take too long: give the "
+    "deployment `triggers`, or see `sempre automation create`."
+)
 _DEPLOYMENT = frozenset({
     "name", "version", "version_type", "tags", "description", "schedule", "schedules", "concurrency_limit", "flow_name",
     "entrypoint", "parameters", "enforce_parameter_schema", "paused", "work_pool", "triggers", "build", "push", "pull",
@@ -71,6 +75,8 @@ def _check(path: Path, number: int, deployment: Any) -> None:
     if not isinstance(deployment, Mapping):
         raise ConfigurationError(f"{path}: deployment {number} is no mapping.")
     called = deployment.get("name") or f"number {number}"
+    if "sla" in deployment:
+        raise ConfigurationError(f"{path}: the deployment {called} has an sla; {NO_SLA}")
     _no_strange_keys(f"{path}: the deployment {called}", deployment, _DEPLOYMENT)
     pool = deployment.get("work_pool")
     if pool is not None and not isinstance(pool, Mapping):

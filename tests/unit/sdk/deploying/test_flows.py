@@ -61,6 +61,9 @@ def test_what_is_sent() -> None:
     assert body["description"] == "Does nothing."
     assert "paused" not in body
     assert made.full_name == "here/a"
+    assert "version_info" not in body
+    typed = deployment_body(here.to_deployment("a", version="7", version_type="vcs:git"))
+    assert typed["version_info"] == {"type": "vcs:git", "version": "7"}
     served = deployment_body(made)
     assert (served["work_pool_name"], served["pull_steps"], served["path"]) == (None, [], ".")
 

@@ -62,6 +62,7 @@ def test_recipes_make_files_that_can_be_read(name: str, tmp_path: Path) -> None:
         ("deployments: {a: 1}", "is a list"),
         ("deployments: [{name: a, entrypont: b}]", "entrypont"),
         ("deployments: [{name: a, work_pool: {nme: b}}]", "nme"),
+        ("deployments: [{name: a, sla: [{severity: high}]}]", "not kept here"),
         ("pull: [{a: {}, b: {}}]", "pull: A step is one function"),
         ("{", "no YAML"),
         ("- a", "no project file"),
@@ -95,11 +96,13 @@ def test_flags_change_what_a_file_says(tmp_path: Path) -> None:
         "work_pool": {"name": "p", "job_variables": {"image": "i", "cpu": 1}},
     }
     changes = Changes(
-        work_queue="q", job_variables=["cpu=2"], interval=["1 hour"], timezone="Europe/Berlin", param=["x=2"],
-        concurrency_limit=2, collision_strategy="cancel_new", triggers=['{"expect": ["c"]}', str(triggers)],
+        work_queue="q", job_variables=["cpu=2"], version_type="vcs:git", interval=["1 hour"], timezone="Europe/Berlin",
+        param=["x=2"], concurrency_limit=2, collision_strategy="cancel_new",
+        triggers=['{"expect": ["c"]}', str(triggers)],
     )  # fmt: skip
     assert changes.onto(written) == {
         "name": "a",
+        "version_type": "vcs:git",
         "schedules": [{"interval": 3600.0, "timezone": "Europe/Berlin"}],
         "parameters": {"x": 2, "y": 1},
         "work_pool": {"name": "p", "work_queue_name": "q", "job_variables": {"image": "i", "cpu": 2}},
