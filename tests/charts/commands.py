@@ -1,0 +1,53 @@
+"""The calls of our command line in rendered containers, and whether it takes them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sempre.cli.app import load_group
+from tests.images.prefect_name import prefect_name
+
+__all__ = ["accept", "calls", "pods"]
+
+Json = dict[str, Any]
+_PROGRAMS = ("prefect", "sempre")
+_ENTRYPOINT = "/entrypoint.sh"
+# In a script up to what ends a command or sends its output elsewhere.
+_IN_SCRIPT = re.compile(rf"\b((?:{'|'.join(_PROGRAMS)}) [^;\n>|&]*)")
+
+
+def pods(things: Iterable[Json]) -> Iterator[Json]:
+    """The pods of all Deployments and Jobs."""
+    for thing in things:
+        if thing["kind"] in ("Deployment", "Job"):
+            yield thing["spec"]["template"]["spec"]
+
+
+def calls(container: Json) -> list[list[str]]:
+    """The command lines of ours that a container runs, program first; none if it runs something else."""
+    words = [*container.get("command", ()), *container.get("args", ())]
+    at = next((number for number, word in enumerate(words) if word.endswith(_ENTRYPOINT)), -1)
+    words = words[at + 1 :]
+    if len(words) > 2 and words[0].endswith("sh") and words[1] == "-c":
+        script, *given = words[2:]
+        for number, value in enumerate(given):
+            script = script.replace(f'"${number}"', shlex.quote(value))
+        return [shlex.split(found) for found in _IN_SCRIPT.findall(script)]
+    return [words] if words and words[0] in _PROGRAMS else []
+
+
+def accept(call: Sequence[str]) -> None:
+    """Parse a call as our command line does, running nothing. Raises click's UsageError for an option or a value that
+    is none, KeyError for a command that is none."""
+    program, *words = call
+    if program == "prefect":
+        assert prefect_name().refusal(words) is None
+        words = prefect_name().translated(words)
+    name, *rest = words
+    command = load_group(name)
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    command.make_context(shlex.join(call), list(rest))
