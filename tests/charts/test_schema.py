@@ -60,13 +60,13 @@ def _maps(schema: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]
 
 
 def _at(values: Json, path: tuple[str, ...]) -> tuple[Json, Json]:
-    """A copy of the values and the map at a path in it, switched on."""
+    """A copy of the values and the map at a path in it, all on the way switched on."""
     made = copy.deepcopy(values)
     place = made
-    for step in path:
-        place = place[step]
-    if "enabled" in place:
-        place["enabled"] = True
+    for step in ("", *path):
+        place = place[step] if step else place
+        if "enabled" in place:
+            place["enabled"] = True
     return made, place
 
 
