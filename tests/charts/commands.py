@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
+
+import click
 
 from sempre.cli.app import load_group
 from tests.images.prefect_name import prefect_name
@@ -39,9 +42,9 @@ def calls(container: Json) -> list[list[str]]:
     return [words] if words and words[0] in _PROGRAMS else []
 
 
-def accept(call: Sequence[str]) -> None:
+def accept(call: Sequence[str], *, prose: bool = False) -> None:
     """Parse a call as our command line does, running nothing. Raises click's UsageError for an option or a value that
-    is none, KeyError for a command that is none."""
+    is none, KeyError for a command that is none. `prose` need not say what commands and options it leaves out."""
     program, *words = call
     if program == "prefect":
         assert prefect_name().refusal(words) is None
@@ -49,5 +52,8 @@ def accept(call: Sequence[str]) -> None:
     name, *rest = words
     command = load_group(name)
     while hasattr(command, "commands"):
+        if prose and not rest:
+            return
         command, rest = command.commands[rest[0]], rest[1:]
-    command.make_context(shlex.join(call), list(rest))
+    with suppress(*((click.MissingParameter,) if prose else ())):
+        command.make_context(shlex.join(call), list(rest))
