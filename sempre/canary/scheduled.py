@@ -36,18 +36,14 @@ def canary(name: str, seconds: float | None = None) -> str | State[Any]:
 
 
 def _is_overtaken(run: FlowRun) -> bool:
-    """Whether a later run of the same deployment is due, and not begun."""
-    if run.deployment_id is None or run.expected_start_time is None:
+    """Whether a later run of the same deployment is due, or has begun. Somebody who has this one repeated wants it."""
+    if run.deployment_id is None or run.expected_start_time is None or run.run_count > 1:
         return False
-    due = {
-        "state": {"type": {"any_": ["SCHEDULED", "PENDING"]}},
-        "expected_start_time": {
-            "after_": run.expected_start_time.isoformat(),
-            "before_": datetime.now(UTC).isoformat(),
-        },
-    }
+    between = {"after_": run.expected_start_time.isoformat(), "before_": datetime.now(UTC).isoformat()}
     later = get_client(sync_client=True).read_flow_runs(
-        deployment_filter={"id": {"any_": [str(run.deployment_id)]}}, flow_run_filter=due, limit=2
+        deployment_filter={"id": {"any_": [str(run.deployment_id)]}},
+        flow_run_filter={"expected_start_time": between},
+        limit=2,
     )
     return any(each.id != run.id for each in later)
 
