@@ -37,15 +37,16 @@ def canary(name: str, seconds: float | None = None) -> str | State[Any]:
 
 def _is_overtaken(run: FlowRun) -> bool:
     """Whether a later run of the same deployment is due, or has begun. Somebody who has this one repeated wants it."""
-    if run.deployment_id is None or run.expected_start_time is None or run.run_count > 1:
+    planned = run.expected_start_time
+    if run.deployment_id is None or planned is None or run.run_count > 1:
         return False
-    between = {"after_": run.expected_start_time.isoformat(), "before_": datetime.now(UTC).isoformat()}
-    later = get_client(sync_client=True).read_flow_runs(
+    between = {"after_": planned.isoformat(), "before_": datetime.now(UTC).isoformat()}
+    found = get_client(sync_client=True).read_flow_runs(
         deployment_filter={"id": {"any_": [str(run.deployment_id)]}},
         flow_run_filter={"expected_start_time": between},
         limit=2,
     )
-    return any(each.id != run.id for each in later)
+    return any(each.expected_start_time is not None and each.expected_start_time > planned for each in found)
 
 
 def _tell(outcome: Outcome) -> None:
