@@ -44,7 +44,7 @@ def _is_overtaken(run: FlowRun) -> bool:
     found = get_client(sync_client=True).read_flow_runs(
         deployment_filter={"id": {"any_": [str(run.deployment_id)]}},
         flow_run_filter={"expected_start_time": between},
-        limit=2,
+        limit=10,
     )
     return any(each.expected_start_time is not None and each.expected_start_time > planned for each in found)
 
