@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
-import click
+import typer
 
 from sempre.cli.app import load_group
 from tests.images.prefect_name import prefect_name
 
-__all__ = ["accept", "calls", "pods"]
+__all__ = ["UsageError", "accept", "calls", "pods"]
 
 Json = dict[str, Any]
+# What typer brings of click has no public name.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _PROGRAMS = ("prefect", "sempre")
 _ENTRYPOINT = "/entrypoint.sh"
 # In a script up to what ends a command or sends its output elsewhere.
@@ -43,7 +44,7 @@ def calls(container: Json) -> list[list[str]]:
 
 
 def accept(call: Sequence[str], *, prose: bool = False) -> None:
-    """Parse a call as our command line does, running nothing. Raises click's UsageError for an option or a value that
+    """Parse a call as our command line does, running nothing. Raises UsageError for an option or a value that
     is none, KeyError for a command that is none. `prose` need not say what commands and options it leaves out."""
     program, *words = call
     if program == "prefect":
@@ -55,5 +56,8 @@ def accept(call: Sequence[str], *, prose: bool = False) -> None:
         if prose and not rest:
             return
         command, rest = command.commands[rest[0]], rest[1:]
-    with suppress(*((click.MissingParameter,) if prose else ())):
+    try:
         command.make_context(shlex.join(call), list(rest))
+    except typer.BadParameter as error:
+        if not prose or type(error).__name__ != "MissingParameter":
+            raise

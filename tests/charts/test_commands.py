@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import click
 import pytest
 
 from tests.charts.cases import CASES, Case, objects_of
-from tests.charts.commands import accept, calls, pods
+from tests.charts.commands import UsageError, accept, calls, pods
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -56,7 +55,7 @@ def test_what_is_no_option_is_found() -> None:
     start = ["prefect", "worker", "start", "--pool", "a"]
     accept(start)
     for wrong in (["--pools", "a"], ["--limit", "many"], ["--limit", "0"]):
-        with pytest.raises(click.UsageError):
+        with pytest.raises(UsageError):
             accept([*start, *wrong])
     with pytest.raises(KeyError):
         accept(["sempre", "server", "services", "begin"])

@@ -52,14 +52,14 @@ def _make_block(suite: Suite, name: str, url: str) -> None:
 def test_runs_events_and_alerts_tell_how_canaries_are(suite: Suite) -> None:
     with receiving() as on_call:
         _make_block(suite, "on-call", on_call.url)
-        # Three seconds are too little for a trigger of ten, so one of them fails every time.
+        # Two seconds are too little for a trigger of ten, so one of them fails every time.
         names, alert = "secret-block,automation-proactive", "slack-webhook/on-call"
-        process = suite.start("serve", "--only", names, "--every", "5", "--timeout", "3", "--alert", alert)
+        process = suite.start("serve", "--only", names, "--every", "2", "--timeout", "2", "--alert", alert)
         try:
             eventually(lambda: _runs(suite, "secret-block", "Completed"), "a canary has passed", 60)
             eventually(lambda: _told(suite, "secret-block", "sempre.canary.passed"), "an event tells of it")
             failed = eventually(lambda: _runs(suite, "automation-proactive", "Failed"), "a canary has failed", 60)
-            assert "did not fire within 3 s" in failed[0]["state"]["message"]
+            assert "did not fire within 2 s" in failed[0]["state"]["message"]
             told = eventually(
                 lambda: _told(suite, "automation-proactive", "sempre.canary.failed"), "an event tells of it"
             )
@@ -85,8 +85,8 @@ def test_of_missed_runs_only_the_latest_plays(suite: Suite) -> None:
     deployment = suite.post("/deployments/filter", {"deployments": {"name": {"any_": ["secret-block"]}}})[0]
     now = datetime.now(UTC)
     missed = []
-    for minutes in (3, 2, 1):
-        due = (now - timedelta(minutes=minutes)).isoformat()
+    for number in (3, 2, 1):  # after whatever the test before has played
+        due = (now - timedelta(milliseconds=number)).isoformat()
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
         run = suite.post(f"/deployments/{deployment['id']}/create_flow_run", {"state": state})
         missed.append(run["id"])

@@ -151,7 +151,7 @@ def test_overlaps() -> None:
 
 
 def test_what_a_server_cannot_do_is_skipped_and_nothing_fails_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    document = {"paths": {"/api/flows/{id}": {"get": {}}, "/v2/limits/": {"post": {}}}}
+    document: dict[str, object] = {"paths": {"/api/flows/{id}": {"get": {}}, "/v2/limits/": {"post": {}}}}
     monkeypatch.setattr("sempre.canary.stage.OFFERS", Offers(lambda: document))
 
     def skips(stage: Stage) -> None:
