@@ -1,7 +1,6 @@
 """A container without an engine: paths, programs and the read-only file system of the image, in a mount namespace.
 
-What is not as in the image: the kernel's other namespaces, and tini. It has a user of its own where we are root and
-that user may read this machine's Python.
+What is not as in the image: the kernel's other namespaces, and tini. It has a user of its own where we are root.
 """
 
 from __future__ import annotations
@@ -25,18 +24,20 @@ CHARTS: dict[str, Any] = json.loads(Path(__file__).with_name("charts.json").read
 UI_BUILD = "/home/ui_build"  # for /ui_build, which this machine has not got at its root
 _TINI = ["/usr/bin/tini", "-g", "--"]
 
-# $KEEP: what the process needs of this machine's /tmp; $WRITABLE: what the container may write to. The command follows.
+# $KEEP: what the process needs of this machine's /tmp and of homes, which others may not enter; $WRITABLE: what the
+# container may write to. The command follows.
 _SETUP = r"""
 set -euo pipefail
 mount -t tmpfs none /mnt
-mkdir /mnt/tmp
-mount --bind /tmp /mnt/tmp
+for top in tmp root home; do
+    mkdir "/mnt/$top"
+    mount --bind "/$top" "/mnt/$top"
+done
 mount -t tmpfs none /tmp
-mount -t tmpfs none /opt
-mount -t tmpfs none /home
+for path in /root /home /opt; do mount -t tmpfs -o mode=755 none "$path"; done
 for path in $KEEP; do
     case "$path" in
-    /tmp/*)
+    /tmp/* | /root/* | /home/*)
         if [ -d "/mnt$path" ]; then mkdir -p "$path"; else mkdir -p "$(dirname "$path")"; : > "$path"; fi
         mount --bind "/mnt$path" "$path"
         mount -o remount,ro,bind "$path"
@@ -51,10 +52,11 @@ ln -s /opt/sempre /opt/prefect
 printf '#!/bin/bash\nexec %q "$@"\n' "$PYTHON" > /opt/bin/python3
 printf '#!/bin/bash\nexec %q -m sempre "$@"\n' "$PYTHON" > /opt/bin/sempre
 chmod 0755 /opt/bin/* /opt/sempre/entrypoint.sh
-umount /mnt/tmp
+umount /mnt/tmp /mnt/root /mnt/home
 mount --bind /bin/bash "$(readlink -f /bin/sh)"
 mount -o remount,ro /mnt
 mount -o remount,ro /opt
+mount -o remount,ro /root
 for path in /home /tmp; do
     case " $WRITABLE " in
     *" $path"*) ;;
@@ -100,9 +102,7 @@ class User:
         """Why nothing can be run by this user here, or None."""
         if os.geteuid() != 0 or not shutil.which("setpriv"):
             return "only root, with setpriv, can become another user"
-        command = [*self.becoming, sys.executable, "-c", "import sempre"]
-        done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, cwd="/", capture_output=True, text=True)
-        return None if done.returncode == 0 else f"user {self.uid} may not read this machine's Python or this checkout"
+        return None
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Container:
         ours = {
             "PATH": f"/opt/bin:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "KEEP": " ".join(str(path) for path in [ROOT, *self.keep]),
+            "KEEP": " ".join(str(path) for path in [ROOT, Path(sys.prefix), Path(sys.base_prefix), *self.keep]),
             "WRITABLE": " ".join(self._filled(path) for path in recorded["writable"]),
             "SOURCE": str(ROOT),
             "PYTHON": sys.executable,
