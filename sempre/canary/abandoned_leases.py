@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from sempre.canary.canary import Canary
-from sempre.canary.limits import LEASE_SECONDS, create_limit, slots_in_use, take
+from sempre.canary.limits import LEASE_SECONDS, LEASING, create_limit, slots_in_use, take
 from sempre.canary.stage import Stage
 
 __all__ = ["CANARY"]
@@ -28,5 +28,10 @@ def check(stage: Stage) -> None:
 
 
 CANARY = Canary(
-    "abandoned-leases", "an abandoned slot is free when its lease is over, and not before", check, 120.0, slow=True
+    "abandoned-leases",
+    "an abandoned slot is free when its lease is over, and not before",
+    check,
+    120.0,
+    slow=True,
+    needs=(LEASING,),
 )

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from sempre.canary.stage import Stage
 
-__all__ = ["Canary", "CanaryFailed", "Outcome", "Result"]
+__all__ = ["Canary", "CanaryFailed", "CanarySkipped", "Outcome", "Result"]
 
-Result = Literal["passed", "failed", "timed out"]
+Result = Literal["passed", "failed", "timed out", "skipped"]
 
 
 class CanaryFailed(AssertionError):
     """What the canary watches is not as it should be. The message says what is wrong."""
+
+
+class CanarySkipped(Exception):
+    """This server cannot do at all what the canary watches. The message says what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Canary:
     """One thing that an installation must be able to do.
 
     `about` completes "It is healthy if ..."; `check` returns if so and raises if not. `seconds` is what it may take at
-    most. A `slow` one needs a minute or more on the best of installations.
+    most. A `slow` one needs a minute or more on the best of installations. `needs` are operations of the API, as
+    `METHOD /path`, that not every server of the protocol has; on one without them it is skipped.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Canary:
     check: Callable[[Stage], None]
     seconds: float = 60.0
     slow: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,3 +52,12 @@ class Outcome:
     @property
     def passed(self) -> bool:
         return self.result == "passed"
+
+    @property
+    def skipped(self) -> bool:
+        return self.result == "skipped"
+
+    @property
+    def failed(self) -> bool:
+        """Neither passed nor skipped."""
+        return not self.passed and not self.skipped

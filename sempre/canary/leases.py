@@ -6,7 +6,7 @@ import threading
 import time
 
 from sempre.canary.canary import Canary
-from sempre.canary.limits import create_limit, slots_in_use, take
+from sempre.canary.limits import LEASING, create_limit, slots_in_use, take
 from sempre.canary.stage import Stage
 from sempre.sdk.slots import concurrency
 
@@ -46,4 +46,6 @@ def _compete(stage: Stage, name: str) -> None:
     stage.equal((most, got), (1, _COMPETITORS), "how many held the slot at once, and how many got it")
 
 
-CANARY = Canary("leases", "a limit's slot is held by one at a time, and all who wait for it get it", check)
+CANARY = Canary(
+    "leases", "a limit's slot is held by one at a time, and all who wait for it get it", check, needs=(LEASING,)
+)

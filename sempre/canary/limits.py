@@ -7,9 +7,10 @@ from uuid import UUID
 from sempre.canary.stage import Stage
 from sempre.client import ApiRefused
 
-__all__ = ["LEASE_SECONDS", "create_limit", "slots_in_use", "take"]
+__all__ = ["LEASE_SECONDS", "LEASING", "create_limit", "slots_in_use", "take"]
 
 LEASE_SECONDS = 60.0  # the shortest that the protocol allows
+LEASING = "POST /v2/concurrency_limits/increment-with-lease"  # the operation, which older servers have not got
 _LOCKED = 423
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from sempre.canary.canary import Canary, CanaryFailed, Outcome, Result
+from sempre.canary.canary import Canary, CanaryFailed, CanarySkipped, Outcome, Result
 from sempre.canary.stage import Stage
 
 __all__ = ["AT_ONCE", "new_token", "play", "play_all"]
@@ -33,7 +33,10 @@ def play(canary: Canary, token: str, seconds: float | None = None, stop: threadi
 
     def check() -> None:
         try:
+            stage.needs(canary.needs)
             canary.check(stage)
+        except CanarySkipped as skipped:
+            found.append(("skipped", str(skipped)))
         except CanaryFailed as failed:
             found.append(("failed", str(failed)))
         except Exception as error:  # the report is where it belongs

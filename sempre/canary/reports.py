@@ -16,7 +16,7 @@ def as_document(api: str, outcomes: Sequence[Outcome], seconds: float) -> dict[s
     """The report as JSON has it; `seconds` is how long all of it took."""
     return {
         "api": api,
-        "passed": all(outcome.passed for outcome in outcomes),
+        "passed": not any(outcome.failed for outcome in outcomes),
         "seconds": round(seconds, 2),
         "canaries": [asdict(outcome) for outcome in outcomes],
     }
@@ -28,13 +28,16 @@ def as_junit(outcomes: Sequence[Outcome], seconds: float) -> bytes:
         "testsuite",
         name="sempre canary",
         tests=str(len(outcomes)),
-        failures=str(sum(not outcome.passed for outcome in outcomes)),
+        failures=str(sum(outcome.failed for outcome in outcomes)),
+        skipped=str(sum(outcome.skipped for outcome in outcomes)),
         errors="0",
         time=f"{seconds:.2f}",
     )
     for outcome in outcomes:
         case = SubElement(suite, "testcase", classname="canary", name=outcome.name, time=f"{outcome.seconds:.2f}")
-        if not outcome.passed:
+        if outcome.skipped:
+            SubElement(case, "skipped", message=_printable(outcome.message))
+        elif outcome.failed:
             SubElement(case, "failure", message=_printable(outcome.message), type=outcome.result)
     report: bytes = tostring(suite, encoding="utf-8", xml_declaration=True)
     return report

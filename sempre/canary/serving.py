@@ -1,114 +1,103 @@
-"""Canaries as scheduled deployments, and the process that executes their runs."""
+"""Canaries as scheduled deployments, served as anybody's are, and the automations that tell of their failures."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from typing import Any
 
 from sempre.canary.canary import Canary
-from sempre.canary.clean_up import SCHEDULED_FLOW
-from sempre.canary.scheduled import ENTRYPOINT
+from sempre.canary.scheduled import canary as scheduled_flow
 from sempre.canary.stage import TAG
-from sempre.client import ClientError, get_client
-from sempre.schemas.flow_runs import FlowRunResponse
+from sempre.client import ObjectNotFound, get_client
+from sempre.sdk.deploying.entrypoints import EntrypointType
+from sempre.sdk.deploying.runner_deployment import RunnerDeployment
+from sempre.sdk.deploying.schedules import Interval
+from sempre.sdk.deploying.serving import serve
 
-__all__ = ["Serving"]
+__all__ = ["UnknownBlockError", "alerts", "deployments", "keep_alerts", "play_by_schedule"]
 
-_LOOK_SECONDS = 2.0
-_PATIENCE_SECONDS = 10.0  # of a look: the next one comes anyway
-_NOTHING_STRANGE = {"type": "CANCELLED", "message": "A later run of the same canary is due already."}
-
-
-class Serving:
-    """Deploys canaries with a schedule each and executes what is due, until it is stopped.
-
-    Any number of these may serve one installation: a run is claimed by one of them. Canaries begin `every` so many
-    seconds, spread evenly over that time; `limit` is how many are played at once. Of runs that were missed only the
-    latest is played.
-    """
-
-    def __init__(self, canaries: Sequence[Canary], *, every: float, limit: int, seconds: float | None = None) -> None:
-        self._canaries = canaries
-        self._every = every
-        self._limit = limit
-        self._seconds = seconds
-        self._client = get_client(sync_client=True, patience=_PATIENCE_SECONDS)
-        self._deployments: list[UUID] = []
-        self._processes: dict[UUID, subprocess.Popen[bytes]] = {}
-        self._stop = threading.Event()
-
-    def deploy(self) -> None:
-        """Make the deployments, or bring them up to date. ClientError if the API refuses."""
-        flow_id = self._client.create_flow_from_name(SCHEDULED_FLOW, tags=[TAG])
-        start = datetime.now(UTC).replace(microsecond=0)
-        for number, canary in enumerate(self._canaries):
-            anchor = start + timedelta(seconds=self._every * number / len(self._canaries))
-            schedule = {"interval": self._every, "anchor_date": anchor.isoformat(), "timezone": "UTC"}
-            id = self._client.create_deployment(
-                flow_id,
-                canary.name,
-                entrypoint=ENTRYPOINT,
-                description=f"It is healthy if {canary.about}.",
-                parameters={"name": canary.name, "seconds": self._seconds},
-                schedules=[{"schedule": schedule, "active": True}],
-                paused=False,
-                tags=[TAG],
-            )
-            self._deployments.append(id)
-
-    def run(self) -> None:
-        """Execute what is due until `stop`; then let the canaries that play come to their end, and pause the others."""
-        while not self._stop.is_set():
-            self._forget_ended()
-            with contextlib.suppress(ClientError):  # the API is away: the next look finds what was due
-                self._look()
-            self._stop.wait(_LOOK_SECONDS)
-        for id in self._deployments:
-            with contextlib.suppress(ClientError):
-                self._client.pause_deployment(id)
-        for process in self._processes.values():
-            process.wait()
-
-    def stop(self) -> None:
-        """Begin no more canaries. A second time: end those that play."""
-        if self._stop.is_set():
-            for process in self._processes.values():
-                process.terminate()
-        self._stop.set()
-
-    def _forget_ended(self) -> None:
-        self._processes = {id: process for id, process in self._processes.items() if process.poll() is None}
-
-    def _look(self) -> None:
-        due = self._client.get_scheduled_flow_runs_for_deployments(self._deployments, datetime.now(UTC).isoformat())
-        latest: dict[UUID | None, FlowRunResponse] = {}
-        for run in due:
-            known = latest.get(run.deployment_id)
-            newest = run if known is None else max(known, run, key=_due)
-            latest[run.deployment_id] = newest
-            if known is not None:
-                self._client.set_flow_run_state((known if newest is run else run).id, _NOTHING_STRANGE)
-        for run in sorted(latest.values(), key=_due):
-            if len(self._processes) >= self._limit:
-                return
-            if self._client.set_flow_run_state(run.id, {"type": "PENDING"}).status == "ACCEPT":
-                self._processes[run.id] = _execute(run.id)
+_ZERO = datetime(2026, 1, 1, tzinfo=UTC)  # that intervals count from: the same for every copy, after every start
+_MISSES = 3  # intervals without a pass until somebody is told
+_SHORTEST = 10.0  # seconds that the protocol allows for what does not happen
 
 
-def _due(run: FlowRunResponse) -> float:
-    moment = run.next_scheduled_start_time or run.expected_start_time
-    return time.time() if moment is None else moment.timestamp()
+class UnknownBlockError(Exception):
+    """There is no such block. The message says what was looked for."""
 
 
-def _execute(run_id: UUID) -> subprocess.Popen[bytes]:
-    # A group of its own: a Ctrl-C for this process lets canaries end.
-    return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "sempre.sdk.execute", str(run_id)], env=dict(os.environ), start_new_session=True
-    )
+def deployments(canaries: Sequence[Canary], every: float, seconds: float | None = None) -> list[RunnerDeployment]:
+    """One for each canary, begun `every` so many seconds; they are spread evenly over that time."""
+    return [
+        RunnerDeployment.from_flow(
+            scheduled_flow,
+            each.name,
+            schedule=Interval(every, _ZERO + timedelta(seconds=every * number / len(canaries)), "UTC"),
+            parameters={"name": each.name, "seconds": seconds},
+            description=f"It is healthy if {each.about}.",
+            tags=[TAG],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for number, each in enumerate(canaries)
+    ]
+
+
+def play_by_schedule(canaries: Sequence[Canary], *, every: float, limit: int, seconds: float | None = None) -> None:
+    """Execute what is due, `limit` at a time, until SIGTERM or SIGINT. Any number of processes may do so for one
+    installation: a run is claimed by one of them. Raises ClientError if the deployments cannot be made."""
+    serve(*deployments(canaries, every, seconds), limit=limit, print_starting_message=False)
+
+
+def alerts(block_document_id: str, every: float) -> list[dict[str, Any]]:
+    """Automations that send a notification by this block: when a canary failed twice, and when it has not passed for
+    three intervals, for whatever reason."""
+    within = max(_SHORTEST, _MISSES * every)
+    about_each = {
+        "type": "event",
+        "match": {"prefect.resource.id": "sempre.canary.*"},
+        "for_each": ["prefect.resource.id"],
+        "within": within,
+    }
+    failed = {"posture": "Reactive", "expect": ["sempre.canary.failed"], "threshold": 2}
+    passed = {"posture": "Proactive", "after": ["sempre.canary.passed"], "expect": ["sempre.canary.passed"]}
+    return [
+        _alert(
+            "a canary failed",
+            {**about_each, **failed},
+            block_document_id,
+            "Canary {{ event.resource.name }} failed",
+            "{{ event.payload.message }}",
+        ),
+        _alert(
+            "a canary has not passed",
+            {**about_each, **passed, "threshold": 1},
+            block_document_id,
+            f"A canary has not passed for {within / 60:g} minutes",
+            "{{ event.resource.name }}",
+        ),
+    ]
+
+
+def _alert(name: str, trigger: dict[str, Any], block: str, subject: str, body: str) -> dict[str, Any]:
+    notification = {"type": "send-notification", "block_document_id": block, "subject": subject, "body": body}
+    return {"name": name, "tags": [TAG], "trigger": trigger, "actions": [notification]}
+
+
+def keep_alerts(block: str, every: float) -> None:
+    """Make those automations, or bring the ones of their names up to date. `block` is `TYPE/NAME`, such as
+    `slack-webhook/on-call`. Raises UnknownBlockError, and ClientError if the API refuses."""
+    client = get_client(sync_client=True)
+    slug, _, name = block.partition("/")
+    try:
+        document = client.read_block_document_by_name(name, slug, include_secrets=False)
+    except ObjectNotFound:
+        raise UnknownBlockError(
+            f"There is no block {block}. Name one as TYPE/NAME, such as slack-webhook/on-call; "
+            "`sempre block ls` lists them."
+        ) from None
+    for wanted in alerts(str(document.id), every):
+        known = client.read_automations_by_name(wanted["name"])
+        if known:
+            client.update_automation(known[0].id, wanted)
+        else:
+            client.create_automation(wanted)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
-from sempre.canary.canary import CanaryFailed
+from sempre.canary.canary import CanaryFailed, CanarySkipped
+from sempre.canary.offers import OFFERS
 from sempre.client import ObjectNotFound, get_client
 from sempre.schemas.flow_runs import FlowRunResponse
 from sempre.sdk.context import tags
@@ -63,6 +64,15 @@ class Stage:
         """Fail with this message unless it holds."""
         if not holds:
             raise CanaryFailed(message)
+
+    def skip(self, reason: str) -> NoReturn:
+        """End here: this server cannot do it at all."""
+        raise CanarySkipped(reason)
+
+    def needs(self, operations: Iterable[str]) -> None:
+        """Skip unless the server has all of these operations."""
+        if missing := OFFERS.missing(operations):
+            self.skip(f"the server has no {', '.join(missing)}")
 
     def equal(self, found: object, wanted: object, what: str) -> None:
         if found != wanted:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Check an installation from one end to the other.")
 
+_COLOURS = {"passed": typer.colors.GREEN, "skipped": typer.colors.YELLOW}
 _Only = Annotated[list[str] | None, typer.Option("--only", help="Only these, with commas; may be repeated.")]
 _Skip = Annotated[list[str] | None, typer.Option("--skip", help="Not these, with commas; may be repeated.")]
 _Quick = Annotated[bool, typer.Option("--quick", help="Leave out those that take a minute or more.")]
@@ -53,7 +54,7 @@ def run(
     Examples: `sempre canary run`, `sempre canary run --only hello,zombies --timeout 30 -o json`
 
     They run flows in this process, under names of their own, and remove all they made. Exit codes: 0 all passed, 1 one
-    did not, or the API cannot be used, 130 interrupted.
+    did not, or the API cannot be used, 130 interrupted. What a server cannot do at all is skipped, with the reason.
     """
     as_json = wants_json(output)
     chosen = _chosen(only, skip, quick)
@@ -68,7 +69,7 @@ def run(
     if junit:
         junit.write_bytes(as_junit(outcomes, took))
     report(as_json, as_document(url, outcomes, took), lambda: _show(outcomes, took))
-    if not all(outcome.passed for outcome in outcomes):
+    if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
 
 
@@ -80,31 +81,38 @@ def serve(
     timeout: _Timeout = None,
     every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two runs of one canary.")] = 300,
     limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="How many are played at a time.")] = 4,
+    alert: Annotated[
+        str | None,
+        typer.Option("--alert", metavar="TYPE/NAME", help="A notification block to tell of failures by."),
+    ] = None,
     api: _ApiUrl = None,
     auth_string: _Auth = None,
 ) -> None:
     """Play canaries by schedule, for ever: a deployment each, whose runs fail when the canary does.
 
-    Example: `sempre canary serve --every 600`
+    Examples: `sempre canary serve --every 600`, `sempre canary serve --alert slack-webhook/on-call`
 
-    Each run also emits `sempre.canary.passed` or `sempre.canary.failed` about `sempre.canary.NAME`, for an automation
-    to alert on. Any number of copies may serve one installation. The first SIGTERM or Ctrl-C lets those that play end
-    and pauses the schedules, the second ends them. Exit codes: 0 stopped as asked, 1 the API cannot be used.
+    Each run also emits `sempre.canary.passed` or `sempre.canary.failed` about `sempre.canary.NAME`. With `--alert` two
+    automations are made, or brought up to date, that tell of canaries that fail, and of those that no longer pass. Any
+    number of copies may serve one installation. The first SIGTERM or Ctrl-C lets those that play end and pauses the
+    schedules, the second ends them. Exit codes: 0 stopped as asked, 1 the API cannot be used.
     """
     chosen = _chosen(only, skip, quick)
     url = _use(api, auth_string, timeout, verbose=True)
-    from sempre.canary.serving import Serving
+    from sempre.canary.serving import UnknownBlockError, keep_alerts, play_by_schedule
     from sempre.client import ClientError
 
-    serving = Serving(chosen, every=every, limit=limit, seconds=timeout)
     try:
-        serving.deploy()
+        if alert:
+            keep_alerts(alert, every)
+        typer.echo(
+            f"Playing {len(chosen)} canaries every {every:g} s on {url}. Their runs are those of the flow `canary`."
+        )
+        play_by_schedule(chosen, every=every, limit=limit, seconds=timeout)
+    except UnknownBlockError as error:
+        raise CliError(str(error)) from None
     except ClientError as error:
         raise CliError(f"The deployments of the canaries could not be made: {error}") from None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: serving.stop())
-    typer.echo(f"Playing {len(chosen)} canaries every {every:g} s on {url}. Their runs are those of the flow `canary`.")
-    serving.run()
 
 
 @app.command("ls")
@@ -162,8 +170,17 @@ def _use(api: str | None, auth_string: str | None, timeout: float | None, verbos
 
 
 def _say(outcome: Outcome) -> None:
-    colour = typer.colors.GREEN if outcome.passed else typer.colors.RED
+    colour = _COLOURS.get(outcome.result, typer.colors.RED)
     typer.echo(f"{typer.style(outcome.result, fg=colour)} {outcome.name} ({outcome.seconds:.1f} s)", err=True)
+
+
+def _summary(outcomes: Sequence[Outcome]) -> str:
+    failed, skipped = sum(each.failed for each in outcomes), sum(each.skipped for each in outcomes)
+    if failed:
+        return f"{failed} of {len(outcomes)} canaries did not pass"
+    if skipped:
+        return f"{len(outcomes) - skipped} canaries passed, {skipped} skipped,"
+    return f"All {len(outcomes)} canaries passed"
 
 
 def _show(outcomes: Sequence[Outcome], took: float) -> None:
@@ -172,6 +189,4 @@ def _show(outcomes: Sequence[Outcome], took: float) -> None:
     for each in outcomes:
         for what in each.left_behind:
             warn(f"{each.name} could not remove {what}")
-    failed = sum(not each.passed for each in outcomes)
-    summary = f"{failed} of {len(outcomes)} canaries did not pass" if failed else f"All {len(outcomes)} canaries passed"
-    typer.echo(f"{summary} in {took:.1f} s.")
+    typer.echo(f"{_summary(outcomes)} in {took:.1f} s.")

@@ -21,8 +21,11 @@ DEFAULT_PROFILE = "default"
 
 
 def default_home() -> Path:
-    """`~/.sempre`."""
-    return Path("~/.sempre").expanduser()
+    """`~/.sempre`. Containers may be run by users whom the machine does not know, without HOME: they live at the root."""
+    try:
+        return Path("~/.sempre").expanduser()
+    except RuntimeError:
+        return Path("/.sempre")
 
 
 @dataclass

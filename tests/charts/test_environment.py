@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sempre.cli.app import load_group
 from sempre.server.services.registry import SERVICES, enabled_services
 from sempre.server.settings import Settings, load_settings
 from tests.charts.cases import CASES, Case, objects_of
@@ -24,6 +23,7 @@ ELSEWHERE = {
     "cache-url": "redis://cache.mycompany.net:6379/0",
     "redis-password": "secret",
     "auth-string": "admin:secret",
+    "key": "an-api-key",
     "encryption-key": "lUf3xCu0cSkqG2vfNjHOMWh2qnp5JKqQ2V2Cw8DWGGY=",
     "host": "pg.mycompany.net",
     "port": "5432",
@@ -185,18 +185,3 @@ def test_existing_values_mean_what_they_meant() -> None:
     assert enterprise.webserver_only
     assert not enterprise.database.migrate_on_start
     assert "PREFECT_SERVER_API_AUTH_STRING" not in names
-
-
-@pytest.mark.parametrize("case", SERVER_CASES, ids=str)
-def test_commands_are_those_of_our_command_line(case: Case) -> None:
-    for component, container in containers(objects_of(case)).items():
-        words = container["args"]
-        if component == "migrations":
-            words = words[-1].splitlines()[-1].split()
-        if words[0] != "sempre":
-            continue  # the values have a command of their own
-        command = load_group(words[1])
-        rest = words[2:]
-        while hasattr(command, "commands"):
-            command, rest = command.commands[rest[0]], rest[1:]
-        command.make_context(words[-1], list(rest))  # raises when a flag is none

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.images.container import UI_BUILD, Container, available
+from tests.images.container import UI_BUILD, Container, User, available
 from tests.support.database import Database, Postgres
 from tests.support.net import answers, free_port
 from tests.support.wait import eventually
@@ -26,6 +27,12 @@ def empty(postgres: Postgres) -> Iterator[Database]:
     created = postgres.create()
     yield created
     postgres.drop(created)
+
+
+IMAGE_USER = User(1001, 1001)  # that image and charts name
+ANY_USER = User(1_000_720_000, 0, has_home=False)  # as OpenShift gives them out: known to nobody, of group 0
+# Nobody but root can become another.
+USERS: list[User | None] = [IMAGE_USER, ANY_USER] if os.geteuid() == 0 else [None]
 
 
 @pytest.fixture
@@ -41,6 +48,14 @@ def container(empty: Database, workdir: Path) -> Container:
     return Container(workdir, values, [Path(empty.socket_dir)])
 
 
+def _be(container: Container, database: Database, user: User) -> None:
+    """Have it run by a user, who sees of Postgres only its socket."""
+    if why_not := user.why_not():
+        pytest.skip(why_not)
+    container.user = user
+    container.keep = list(Path(database.socket_dir).glob(".s.PGSQL.*[0-9]"))
+
+
 def _call(container: Container, path: str, body: object = None) -> Any:
     headers = {
         "Authorization": "Basic " + base64.b64encode(b"admin:pass").decode(),
@@ -52,7 +67,10 @@ def _call(container: Container, path: str, body: object = None) -> Any:
         return json.loads(response.read())
 
 
-def test_the_whole_release(container: Container, empty: Database) -> None:
+@pytest.mark.parametrize("user", USERS, ids=lambda user: str(user and user.uid))
+def test_the_whole_release(container: Container, empty: Database, user: User | None) -> None:
+    if user:
+        _be(container, empty, user)
     migration = container.start("database-migrations")
     assert migration.wait(60) == 0, migration.tail()
     assert "Running database migrations" in migration.tail()
@@ -73,7 +91,11 @@ def test_the_whole_release(container: Container, empty: Database) -> None:
         eventually(lambda: _call(container, "/flow_runs/count", {}), "the schedule has become runs")
         owners = "SELECT DISTINCT owner FROM service WHERE owner IS NOT NULL"
         eventually(lambda: empty.fetch(owners), "somebody runs the services")
-        processes += [container.start("enterprise-background-services"), container.start("worker")]
+        # A worker keeps what it knows of its processes, for which it needs a home.
+        processes += [
+            container.start("enterprise-background-services"),
+            container.start("worker", HOME="/home/prefect"),
+        ]
         health = f"http://127.0.0.1:{container.values['HEALTH_PORT']}/health"
         processes[-1].wait_for(lambda: answers(health), f"the worker is healthy at {health}")
         workers = "/work_pools/chart-pool/workers/filter"

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from scripts.cli_page import walk
-from tests.images.container import CHARTS, IMAGES
+from tests.images.container import CHARTS
+from tests.images.prefect_name import prefect_name
 
 COMMANDS = dict(walk())
 
 
 @pytest.fixture(scope="module")
 def shim() -> ModuleType:
-    loader = SourceFileLoader("prefect_name", str(IMAGES / "prefect"))
-    specification = spec_from_loader(loader.name, loader)
-    assert specification is not None
-    module = module_from_spec(specification)
-    loader.exec_module(module)
-    return module
+    return prefect_name()
 
 
 def _called() -> list[list[str]]:

@@ -12,10 +12,12 @@ import pytest
 
 from sempre.canary.canary import Canary, Outcome
 from sempre.canary.every import CANARIES, UnknownCanaryError, chosen
+from sempre.canary.offers import Offers
 from sempre.canary.overlaps import most_at_once
 from sempre.canary.playing import play, play_all
 from sempre.canary.reports import as_document, as_junit
 from sempre.canary.stage import Stage
+from sempre.client.errors import ApiUnreachable
 
 
 def test_outcomes() -> None:
@@ -146,3 +148,37 @@ def test_overlaps() -> None:
     assert most_at_once([]) == 0
     assert most_at_once([span(0, 2), span(2, 3), span(1, 2)]) == 2
     assert most_at_once([span(0, 9), span(1, 3), span(2, 4), Span(zero, None)]) == 3
+
+
+def test_what_a_server_cannot_do_is_skipped_and_nothing_fails_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    document: dict[str, object] = {"paths": {"/api/flows/{id}": {"get": {}}, "/v2/limits/": {"post": {}}}}
+    monkeypatch.setattr("sempre.canary.stage.OFFERS", Offers(lambda: document))
+
+    def skips(stage: Stage) -> None:
+        stage.skip("the server has no such thing")
+
+    there = play(Canary("there", "", lambda stage: None, needs=("GET /flows/{flow_id}", "POST /v2/limits/")), "t")
+    assert there.passed
+    lacking = play(Canary("lacking", "", lambda stage: None, needs=("GET /flows/{id}", "DELETE /v2/limits/")), "t")
+    assert (lacking.result, lacking.message) == ("skipped", "the server has no DELETE /v2/limits/")
+    outcomes = [there, lacking, play(Canary("skips", "", skips), "t")]
+    assert [outcome.failed for outcome in outcomes] == [False, False, False]
+    assert as_document("http://api", outcomes, 1.0)["passed"]
+    root = ElementTree.fromstring(as_junit(outcomes, 1.0))
+    assert (root.get("failures"), root.get("skipped")) == ("0", "2")
+    assert [each.get("message") for each in root.iter("skipped")] == [outcome.message for outcome in outcomes[1:]]
+
+
+def test_a_server_that_does_not_describe_itself_is_thought_to_have_everything() -> None:
+    asked = []
+
+    def describe() -> object:
+        asked.append(1)
+        raise ApiUnreachable("away")
+
+    offers = Offers(describe)
+    assert offers.missing([]) == []
+    assert offers.missing(["GET /anything"]) == []
+    assert offers.missing(["GET /anything"]) == []
+    assert len(asked) == 1
+    assert Offers(lambda: "no document").missing(["GET /anything"]) == []
