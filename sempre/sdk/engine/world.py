@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from sempre.sdk.engine.effects import Request
 from sempre.sdk.runs import FlowRun
 
-__all__ = ["Watch", "World", "current_world", "set_world"]
+__all__ = ["Watch", "World", "current_world", "known_world", "set_world"]
 
 
 class Watch(Protocol):
@@ -50,6 +50,11 @@ def current_world() -> World:
         from sempre.sdk.engine.backstage_world import BackstageWorld
 
         _world = BackstageWorld()
+    return _world
+
+
+def known_world() -> World | None:
+    """The process's own, if it was asked for before."""
     return _world
 
 
