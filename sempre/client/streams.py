@@ -143,7 +143,8 @@ class Stream(Generic[T]):
         self._closed = True
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
+            if not task.cancelling():  # else it is closing its connection already, and would leave that open
+                task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         with contextlib.suppress(asyncio.QueueFull):
             self._items.put_nowait(asyncio.CancelledError())

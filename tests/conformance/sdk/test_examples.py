@@ -30,14 +30,14 @@ Reports = dict[str, dict[str, dict[str, Any]]]
 
 
 def _failed_once(found: Any) -> None:
-    """A pause that nobody ends in time fails its run. So does the server, which may be first: then the run fails twice."""
+    """A pause that nobody ends fails its run. So does the server, which may be first: then the run fails twice."""
     for run in found["flow_runs"]:
         for name, twice in (("states", ["FAILED Failed"] * 2), ("events", ["prefect.flow-run.Failed"] * 2)):
             if "PAUSED Paused" in run["states"] and run[name][-2:] == twice:
                 del run[name][-1]
 
 
-# What depends on the moment. The stock SDK waits a poll interval longer than it says, and leaves the server time for it.
+# What depends on the moment. The stock SDK waits a poll interval longer than it says: the server is first then.
 TIMED = {"pauses.refusals": _failed_once}
 
 
