@@ -21,7 +21,7 @@ DEFAULT_PROFILE = "default"
 
 
 def default_home() -> Path:
-    """`~/.sempre`. Containers may be run by users whom the machine does not know, without HOME: they live at the root."""
+    """`~/.sempre`; below `/` for a user whom the machine does not know and who has no HOME, as in some containers."""
     try:
         return Path("~/.sempre").expanduser()
     except RuntimeError:
