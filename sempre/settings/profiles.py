@@ -21,7 +21,7 @@ DEFAULT_PROFILE = "default"
 
 
 def default_home() -> Path:
-    """`~/.sempre`. A container may be run by a user whom the machine does not know, without HOME: that is `/`."""
+    """`~/.sempre`; below `/` for a user whom the machine does not know and who has no HOME, as in some containers."""
     try:
         return Path("~/.sempre").expanduser()
     except RuntimeError:
