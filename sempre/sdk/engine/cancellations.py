@@ -44,17 +44,17 @@ def listen(run_id: UUID, heard: Heard) -> Callable[[], None]:
 
 
 async def _hear() -> None:
-    from sempre.client.streams import EventStream  # loads models, which short runs do without
+    from sempre.client.stream import PlainEventStream  # what short runs do without
 
     await asyncio.sleep(_DELAY)
     if not _executed:
         return
     try:
-        async with EventStream({"event": {"name": [CANCELLING, SUSPENDED]}}) as stream:
+        async with PlainEventStream({"event": {"name": [CANCELLING, SUSPENDED]}}) as stream:
             async for event in stream:
-                heard = _executed.get(event.resource.id.removeprefix(_PREFIX))
+                heard = _executed.get(event["resource"]["prefect.resource.id"].removeprefix(_PREFIX))
                 if heard is not None:
-                    heard(event.event, event.occurred)
+                    heard(event["event"], datetime.fromisoformat(event["occurred"]))
     except Exception as error:
         # Cancelling then takes until the next proposed state, which the server refuses.
         logging.getLogger("sempre.cancellations").warning(f"Cancellations are not heard of: {error}")

@@ -52,7 +52,7 @@ def _preload() -> None:
     """Everything that executing a run imports. Nothing of it may start a thread or open a connection."""
     import sempre.client.client
     import sempre.client.shipping
-    import sempre.client.streams
+    import sempre.client.stream
     import sempre.sdk.engine.backstage_world
     import sempre.sdk.execute  # noqa: F401
 

@@ -41,7 +41,7 @@ def test_serving_until_ctrl_c(scripts: Scripts) -> None:
             found = scripts.post("/deployments/filter", {"deployments": {"name": {"any_": ["here", "there"]}}})
             return {each["name"]: each["id"] for each in found} if len(found) == 2 else None
 
-        ids = eventually(deployments, "both are known")
+        ids = eventually(deployments, "both are known", 60)
         run = scripts.post(f"/deployments/{ids['here']}/create_flow_run", {})
         eventually(
             lambda: scripts.get(f"/flow_runs/{run['id']}")["state_name"] == "Completed", "the run completes", timeout=60
