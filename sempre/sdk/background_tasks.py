@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -174,15 +174,17 @@ class _Worker:
         client_id = f"{os.uname().nodename}-{os.getpid()}" if hasattr(os, "uname") else None
         self._log.info(f"Serving {', '.join(task.name for task in self._tasks.values())}")
         stopping = asyncio.ensure_future(stop.wait())
-        async with ScheduledTaskRuns(self._tasks, client_id=client_id) as runs:
-            while not stop.is_set():
-                await self._room.acquire()
-                coming = asyncio.ensure_future(runs.next())
-                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    break
-                self._begin(coming.result())
+        try:
+            async with ScheduledTaskRuns(self._tasks, client_id=client_id) as runs:
+                while not stop.is_set():
+                    await self._room.acquire()
+                    told = await _unless(stopping, runs.next())
+                    if told is not None:
+                        self._begin(told)
+        finally:
+            stopping.cancel()
+        for told in runs.unclaimed:  # came when nobody waited any more, and is this worker's all the same
+            self._begin(told)
         await asyncio.gather(*self._running, return_exceptions=True)
         self._pool.shutdown()
 
@@ -202,6 +204,16 @@ class _Worker:
             execute_background_run(self._tasks[told.task_key], told)
         except Exception as error:
             self._log.error(f"Task run {told.id} could not be executed: {error}", exc_info=error)
+
+
+async def _unless(stopping: asyncio.Future[Any], work: Coroutine[Any, Any, R]) -> R | None:
+    """What the work returns; None if it is time to stop before that."""
+    coming = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return coming.result() if coming.done() else None
+    finally:
+        coming.cancel()
 
 
 def execute_background_run(task: Task[Any, Any], told: Any) -> State[Any] | None:
