@@ -47,6 +47,22 @@ def test_a_shell_command_is_a_flow_run(here: Here, runs: Runs) -> None:
     assert "exit code 3" in failed
 
 
+def test_a_shell_command_is_served(here: Here, runs: Runs) -> None:
+    named = ("--flow-name", "counting", "--deployment-name", "seven")
+    command = ("shell", "serve", "echo seven", *named, "--tag", "daily")
+    here(*command, "--cron-schedule", "0 3 * * *", "--timezone", "Europe/Berlin", "--run-once")
+    deployment = runs.get("/deployments/name/counting/seven")
+    [planned] = deployment["schedules"]
+    assert planned["schedule"] == {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "day_or": True}
+    run = runs.post(f"/deployments/{deployment['id']}/create_flow_run", {})
+    here(*command, "--run-once")
+    assert runs.get(f"/flow_runs/{run['id']}")["state_type"] == "COMPLETED"
+    found = runs.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+    assert "seven" in {line["message"] for line in found}
+    assert "--cron-schedule" in here(*command, "--timezone", "UTC", code=1)
+    assert "is not made" in here(*command, "--cron-schedule", "never", code=1)
+
+
 FLOW = """
 from pathlib import Path
 
