@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,13 @@ import pytest
 
 from sempre.sdk.errors import TerminationSignal
 from sempre.sdk.flows import flow
-from sempre.sdk.loggers import get_run_logger
 from sempre.sdk.runners.dask_cluster import DaskTaskRunner
 from sempre.sdk.tasks import task
 from tests.support.wait import eventually
 from tests.unit.sdk.fakes import FakeWorld
+from tests.unit.sdk.spread import check, double
 
 pytest.importorskip("distributed", reason="Dask is not installed")
-
-
-@task
-def double(x: int) -> int:
-    logging.getLogger("sempre").setLevel(logging.INFO)
-    get_run_logger().info("doubling %d", x)
-    return 2 * x
-
-
-@task
-def bad(x: int) -> int:
-    raise ValueError(f"no {x}")
 
 
 def runner(**options: Any) -> DaskTaskRunner:
@@ -38,19 +25,7 @@ def runner(**options: Any) -> DaskTaskRunner:
 
 @pytest.mark.parametrize("processes", [False, True])
 def test_tasks_on_a_cluster_of_the_run(world: FakeWorld, processes: bool) -> None:
-    @flow(task_runner=runner(processes=processes))
-    def distributed() -> list[int]:
-        values = double.map(double.map([1, 2, 3])).result()
-        failed = bad.submit(double.submit(4))
-        failed.wait()
-        assert str(failed.state.result(raise_on_failure=False)) == "no 8"
-        return values
-
-    assert distributed() == [4, 8, 12]
-    assert sorted(world.states("double")) == sorted(["Pending", "Running", "Completed"] * 7)
-    assert world.states("bad") == ["Pending", "Running", "Failed"]
-    ids = [event["id"] for event in world.events]
-    assert len(ids) == len(set(ids)), "what is told live and with the result is passed on once"
+    check(world, runner(processes=processes))
 
 
 @task
