@@ -18,13 +18,14 @@ from uuid import UUID
 from sempre.sdk.api import ClientOrchestrator
 from sempre.sdk.deploying.fetching import fetch_code, log_of_run
 from sempre.sdk.engine.calls import execute_flow_run
+from sempre.sdk.engine.related import related_to
 from sempre.sdk.engine.world import current_world
 from sempre.sdk.errors import Abort, Pause, TerminationSignal
 from sempre.sdk.flows import Flow
 from sempre.sdk.loading import load_flow_from_entrypoint
 from sempre.sdk.loggers import get_logger
 from sempre.sdk.runs import FlowRun
-from sempre.sdk.serving.player_events import RUNNER_NAME, STANDALONE, cancelled_event, related_to
+from sempre.sdk.serving.player_events import RUNNER_NAME, STANDALONE, cancelled_event
 from sempre.sdk.states import Cancelled, Crashed, State
 
 __all__ = ["execute", "main"]

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from sempre.sdk.runs import FlowRun
 
-__all__ = ["related_to_flow_run", "with_tags"]
+__all__ = ["related_to", "related_to_flow_run", "with_tags"]
 
 Related = list[dict[str, str]]
 
 
+def related_to(**named: tuple[Any, str | None]) -> Related:
+    """What an event is related to: `flow_run=(id, name)`. What has no id is left out."""
+    return [
+        {
+            "prefect.resource.id": f"prefect.{role.replace('_', '-')}.{id}",
+            "prefect.resource.role": role.replace("_", "-"),
+            **({} if name is None else {"prefect.resource.name": name}),
+        }
+        for role, (id, name) in named.items()
+        if id is not None
+    ]
+
+
 def related_to_flow_run(run: FlowRun, flow_name: str | None) -> Related:
     """The resources that events of its task runs are related to: the run, all it belongs to, and its tags."""
-    known = [
-        ("flow-run", run.id, run.name),
-        ("flow", run.flow_id, flow_name),
-        ("deployment", run.deployment_id, None),
-        ("work-queue", run.work_queue_id, run.work_queue_name),
-        ("work-pool", run.work_pool_id, run.work_pool_name),
-    ]
-    related = []
-    for kind, id, name in known:
-        if id is not None:
-            resource = {"prefect.resource.id": f"prefect.{kind}.{id}", "prefect.resource.role": kind}
-            related.append(resource if name is None else {**resource, "prefect.resource.name": name})
+    related = related_to(
+        flow_run=(run.id, run.name),
+        flow=(run.flow_id, flow_name),
+        deployment=(run.deployment_id, None),
+        work_queue=(run.work_queue_id, run.work_queue_name),
+        work_pool=(run.work_pool_id, run.work_pool_name),
+    )
     return with_tags(related, sorted(run.tags))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sempre import __version__
 from sempre.sdk.ids import new_id, now
 
-__all__ = ["RUNNER_NAME", "STANDALONE", "cancelled_event", "related_to", "slug"]
+__all__ = ["RUNNER_NAME", "STANDALONE", "cancelled_event", "slug"]
 
 STANDALONE = "standalone"
 """The name of whoever executes a single run."""
@@ -21,19 +21,6 @@ RUNNER_NAME = "SEMPRE__RUNNER_NAME"
 def slug(name: str) -> str:
     """A name as it stands in the id of a resource."""
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
-
-
-def related_to(**named: tuple[Any, str | None]) -> list[dict[str, str]]:
-    """What an event is related to: `flow_run=(id, name)`. What has no id is left out."""
-    return [
-        {
-            "prefect.resource.id": f"prefect.{role.replace('_', '-')}.{id}",
-            "prefect.resource.role": role.replace("_", "-"),
-            **({} if name is None else {"prefect.resource.name": name}),
-        }
-        for role, (id, name) in named.items()
-        if id is not None
-    ]
 
 
 def cancelled_event(runner_name: str, related: Iterable[Mapping[str, str]]) -> dict[str, Any]:

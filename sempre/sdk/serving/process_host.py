@@ -11,11 +11,12 @@ from sempre.client import shipping
 from sempre.client.client import Client
 from sempre.core.dispatching import Ending, Verdict
 from sempre.schemas.flow_runs import FlowRun
+from sempre.sdk.engine.related import related_to
 from sempre.sdk.serving.claim_folder import Claim, ClaimFolder
 from sempre.sdk.serving.environment import attribution, settings_environment
 from sempre.sdk.serving.flow_run_process import FlowRunProcess, LauncherLost, ProcessError, Processes, ProcessRequest
 from sempre.sdk.serving.keeper import NothingStarted, Taken, Unstartable
-from sempre.sdk.serving.player_events import RUNNER_NAME, cancelled_event, related_to
+from sempre.sdk.serving.player_events import RUNNER_NAME, cancelled_event
 from sempre.settings import ClientSettings
 
 __all__ = ["ProcessHost"]
