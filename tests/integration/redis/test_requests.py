@@ -17,8 +17,9 @@ from tests.support.runs import open_api
 from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
-# What a request may take on a busy machine. Longer than a budget of Redis would show, many of them in a row.
-PATIENCE = 1.5
+# A request that waited for Redis would take its whole budget; one that did not takes less on any machine.
+BUDGET = 60.0
+PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def start(database: Database, workdir: Path) -> Iterator[Callable[[str], SempreS
     started: list[SempreServer] = []
 
     def start(redis_url: str) -> SempreServer:
-        env = {"SEMPRE_REDIS_URL": redis_url, "SEMPRE_REDIS_COMMAND_BUDGET_SECONDS": "2"}
+        env = {"SEMPRE_REDIS_URL": redis_url, "SEMPRE_REDIS_COMMAND_BUDGET_SECONDS": str(BUDGET)}
         server = SempreServer(workdir, database=database, env=env, name=f"sempre-{len(started)}")
         started.append(server)
         server.start(timeout=30)
@@ -66,7 +67,7 @@ def test_it_starts_and_works_without_redis(start: Callable[[str], SempreServer])
 
 
 def test_a_redis_that_hangs_holds_nobody_up(start: Callable[[str], SempreServer], redis_server: RedisServer) -> None:
-    """From the start, and later. Its budget is longer than a request may take, so a single wait for it would show."""
+    """From the start, and later: Redis hangs for as long as requests are made, none of which waits for its budget."""
     redis_server.pause()
     server = start(redis_server.url)
     with open_api(server.api_url) as api:
@@ -75,9 +76,7 @@ def test_a_redis_that_hangs_holds_nobody_up(start: Callable[[str], SempreServer]
         redis_server.resume()
         eventually(lambda: redis_server.command("KEYS", "sempre:*:doorbell") or work(api, flow["id"]) < 0, "in use")
         redis_server.pause()
-        began = time.monotonic()
-        while time.monotonic() - began < 5:
-            assert work(api, flow["id"]) < PATIENCE
+        assert max(work(api, flow["id"]) for _ in range(20)) < PATIENCE
         assert api.get("/ready").status_code == 200
         redis_server.resume()
         assert work(api, flow["id"]) < PATIENCE
