@@ -41,7 +41,7 @@ browser: $(VENV)/.dev $(CLIENT)/.installed  ## the released web UI against a ser
 
 balancers: $(VENV)/.dev $(CLIENT)/.installed  ## the configurations of deploy/ in real NGINX and HAProxy, servers killed behind them
 	@$(BIN)/python -m tests.support.debian nginx haproxy
-	$(BIN)/python -m pytest -m balancers tests/balancers
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m balancers tests/balancers
 
 canaries: $(VENV)/.dev $(CLIENT)/.installed  ## `sempre canary run` on an ensemble, an orchestra and the reference server
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m canaries tests/integration/canary
