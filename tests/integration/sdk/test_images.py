@@ -111,6 +111,21 @@ def test_the_same_directory_makes_the_same_layers(scripts: Scripts, flow: str, e
     assert len({engine.images.here[build.query["t"]] for build in (first, second)}) == 1
 
 
+SEVERAL = """
+from sempre import deploy
+from {flow} import {flow}
+
+deployments = [{flow}.to_deployment(name) for name in ("a", "b")]
+deploy(*deployments, work_pool_name="{flow}-pool", image="etl:1", print_next_steps_message=False)
+"""
+
+
+def test_several_deployments_share_an_image(scripts: Scripts, flow: str, engine: DockerEngine) -> None:
+    scripts.run(scripts.write("deploying", SEVERAL.format(flow=flow)))
+    assert (len(engine.images.builds), engine.images.pushes) == (1, [("etl:1", None)])
+    assert [deployment(scripts, flow, name)["job_variables"] for name in ("a", "b")] == [{"image": "etl:1"}] * 2
+
+
 DIGEST = f"reg.example/etl@sha256:{'a' * 64}"
 
 
@@ -369,6 +384,17 @@ def test_a_project_builds_and_pushes(
     ]  # fmt: skip
     output = sempre(scripts, "deploy", "-n", "two", at=scripts.folder)
     assert "Build: build_docker_image\nStep 1/2 : FROM scratch\n" in output
+
+
+def test_steps_say_that_there_is_no_engine(
+    scripts: Scripts, flow: str, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scripts.folder / "sempre.yaml").write_text(PROJECT.format(flow=flow, dockerfile="own.Dockerfile"))
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    told = sempre(scripts, "deploy", "-n", "two", "-o", "json", at=scripts.folder, code=1)
+    assert "The step build_docker_image failed: No Docker engine answers at tcp://127.0.0.1:1" in told
+    assert "Connection refused. Start it, or set DOCKER_HOST" in told
+    assert not is_deployed(scripts, flow, "two")
 
 
 def test_a_project_whose_build_fails_deploys_nothing(scripts: Scripts, flow: str, engine: DockerEngine) -> None:

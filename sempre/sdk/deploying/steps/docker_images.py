@@ -35,8 +35,10 @@ def build_docker_image(
     if persist_dockerfile and dockerfile == "auto":
         Path(dockerfile_output_path).write_text(made_dockerfile(Path(build_kwargs.get("path", ".")).resolve()))
     made.build()
-    for each in additional_tags or ():
-        DockerEngine().tag(made.reference, made.name, each)
+    if additional_tags:
+        engine = DockerEngine()
+        for each in additional_tags:
+            engine.tag(made.reference, made.name, each)
     return {**_named(made.name, made.tag, additional_tags), "image_id": made.id}
 
 
