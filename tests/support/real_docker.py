@@ -78,9 +78,12 @@ def real_docker() -> Iterator[RealDocker]:
 
 
 def _answer(docker: RealDocker) -> bool:
+    socket = docker.address.removeprefix("unix://")
+    if not Path(socket).is_socket():
+        return False
     try:
         httpx.get(f"http://{docker.registry}/v2/")
-        with httpx.Client(transport=httpx.HTTPTransport(uds=docker.address.removeprefix("unix://"))) as engine:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=socket)) as engine:
             return engine.get("http://engine/_ping").status_code == 200
     except httpx.TransportError:
         return False
