@@ -97,7 +97,7 @@ def deploy(
 
 def _refuse(sla: list[str] | None) -> None:
     if sla:
-        from sempre.sdk.deploying.project.file import NO_SLA
+        from sempre.sdk.deploying.options import NO_SLA
 
         raise CliError(f"--sla: {NO_SLA}")
 

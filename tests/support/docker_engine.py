@@ -1,15 +1,14 @@
-"""A stand-in of the Docker engine's API (1.43) on a unix socket: images and pulling, containers and their names, logs,
-waiting, networks. Tests play the processes in the containers."""
+"""A stand-in of the Docker engine's API (1.43) on a unix socket: images, containers and their names, logs, waiting,
+networks. Tests play the processes in the containers."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,9 @@ from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
+from anyio.from_thread import start_blocking_portal
+
+from tests.support.docker_images import Images, error, tagged
 
 Object = dict[str, Any]
 NEVER = "0001-01-01T00:00:00Z"
@@ -54,12 +56,9 @@ class Container:
 @dataclass
 class DockerEngine:
     address: str
-    images: set[str] = field(default_factory=set)
-    registry: dict[str, str | None] = field(default_factory=dict)
-    """What can be pulled, with the `user:password` that it takes."""
+    images: Images = field(default_factory=Images)
     networks: set[str] = field(default_factory=lambda: {"bridge", "host"})
     containers: dict[str, Container] = field(default_factory=dict)
-    pulls: list[str] = field(default_factory=list)
     stops: list[tuple[str, int]] = field(default_factory=list)
     drops: list[str] = field(default_factory=list)
     """Paths whose next answer is lost, after what was asked was done."""
@@ -126,11 +125,8 @@ class DockerEngine:
     async def _route(self, request: web.Request, path: str) -> web.StreamResponse:
         if path == "/version":
             return web.json_response({"ApiVersion": "1.43"})
-        if path == "/images/create":
-            return await self._pull(request)
-        if found := re.fullmatch(r"/images/(.+)/json", path):
-            there = _tagged(found[1]) in self.images
-            return web.json_response({"Id": "sha256:1"}) if there else _error(404, f"No such image: {found[1]}")
+        if (answer := await self.images.route(request, path)) is not None:
+            return answer
         if path == "/containers/create":
             return await self._create(await request.json(), request.query["name"])
         if path == "/containers/json":
@@ -140,39 +136,19 @@ class DockerEngine:
         if found := re.fullmatch(r"/containers/([^/]+)(?:/(\w+))?", path):
             container = self._find(found[1])
             if container is None:
-                return _error(404, f"No such container: {found[1]}")
+                return error(404, f"No such container: {found[1]}")
             return await self._container(request, container, found[2] or "delete")
-        return _error(404, "page not found")
+        return error(404, "page not found")
 
     def _find(self, name: str) -> Container | None:
         by_name = {container.name: container for container in self.containers.values()}
         return self.containers.get(name) or by_name.get(name)
 
-    async def _pull(self, request: web.Request) -> web.StreamResponse:
-        name = request.query["fromImage"]
-        image = _tagged(name if "tag" not in request.query else f"{name}:{request.query['tag']}")
-        self.pulls.append(image)
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        wanted = self.registry.get(image, "missing")
-        given = None
-        if header := request.headers.get("X-Registry-Auth"):
-            auth = json.loads(base64.urlsafe_b64decode(header))
-            given = f"{auth['username']}:{auth['password']}"
-        if image not in self.registry or wanted not in (None, given):
-            message = f"pull access denied for {name}"
-            await answer.write(json.dumps({"errorDetail": {"message": message}, "error": message}).encode() + b"\n")
-        else:
-            await answer.write(b'{"status":"Pull complete"}\n')
-            self.images.add(image.removeprefix("docker.io/library/"))
-            self.images.add(image)
-        return answer
-
     async def _create(self, body: Object, name: str) -> web.StreamResponse:
-        if _tagged(body["Image"]) not in self.images:
-            return _error(404, f"No such image: {body['Image']}")
+        if tagged(body["Image"]) not in self.images.here:
+            return error(404, f"No such image: {body['Image']}")
         if (holder := self._find(name)) is not None:
-            return _error(409, f'Conflict. The container name "/{name}" is already in use by container "{holder.id}".')
+            return error(409, f'Conflict. The container name "/{name}" is already in use by container "{holder.id}".')
         assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", name), name
         assert len((body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}) <= 1, "1.43 takes one network"
         container = Container(uuid4().hex * 2, name, body)
@@ -190,7 +166,7 @@ class DockerEngine:
 
     async def _network(self, request: web.Request, name: str, connect: bool) -> web.StreamResponse:
         if name not in self.networks:
-            return _error(404, f"network {name} not found")
+            return error(404, f"network {name} not found")
         if connect:
             self.containers[(await request.json())["Container"]].networks.append(name)
             return web.Response()
@@ -201,12 +177,12 @@ class DockerEngine:
             return web.json_response(container.shown())
         if verb == "delete":
             if container.status == "running" and "force" not in request.query:
-                return _error(409, f"You cannot remove a running container {container.id}.")
+                return error(409, f"You cannot remove a running container {container.id}.")
             del self.containers[container.id]
             return web.Response(status=204)
         if verb == "start":
             if container.body["Cmd"][0] == "missing":
-                return _error(400, "failed to create task: executable file not found in $PATH: unknown")
+                return error(400, "failed to create task: executable file not found in $PATH: unknown")
             container.status, container.started = "running", now()
             if container.body["Cmd"][0] == "brief":
                 await self.exit(container, 1)
@@ -247,14 +223,6 @@ class DockerEngine:
                     await self.changed.wait()
 
 
-def _tagged(image: str) -> str:
-    return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
-
-
-def _error(status: int, message: str) -> web.Response:
-    return web.json_response({"message": message}, status=status)
-
-
 @asynccontextmanager
 async def open_docker_engine(folder: Path) -> AsyncIterator[DockerEngine]:
     socket = folder / "docker.sock"
@@ -269,3 +237,10 @@ async def open_docker_engine(folder: Path) -> AsyncIterator[DockerEngine]:
     finally:
         await engine.break_streams()
         await runner.cleanup()
+
+
+@contextmanager
+def docker_engine(folder: Path) -> Iterator[DockerEngine]:
+    """One in a thread of its own, for tests that wait for processes."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(open_docker_engine(folder)) as engine:
+        yield engine

@@ -48,7 +48,7 @@ def deployment_body(
     it is described here, whatever it was. Only whether it is paused is left to those who look after it."""
     pool = deployment.work_pool_name or work_pool_name
     variables = dict(deployment.job_variables)
-    if image and "image" not in variables:
+    if image:
         variables["image"] = image
     body: dict[str, Any] = {
         "name": deployment.name,

@@ -32,9 +32,10 @@ def _deploy(
 ) -> list[UUID]:
     """Create or change deployments for a work pool (default: the setting); returns their ids.
 
-    ``image`` is built and pushed first, unless not ``build`` or ``push``, and runs are executed in it. Without one the
-    code comes from where the flows do (`Flow.from_source`); for pools that run containers there has to be either, for
-    others the files of this machine will do. Raises ConfigurationError, ImageError, the client's errors.
+    ``image`` is built and pushed first, unless not ``build`` or ``push``, and runs are executed in it, whatever image
+    their job variables name. Without one the code comes from where the flows do (`Flow.from_source`); for pools that
+    run containers there has to be either, for others the files of this machine will do. Nothing is deployed if the
+    image cannot be built or pushed. Raises ConfigurationError, ImageError, the client's errors.
     """
     if not deployments:
         raise ConfigurationError("Say what to deploy: deploy(my_flow.to_deployment('a-name'), work_pool_name=...).")
@@ -51,7 +52,7 @@ def _deploy(
     ids = []
     for deployment in deployments:
         if made is not None and deployment.storage is None and deployment.path is None:
-            deployment.path = made.code_path if build else None
+            deployment.path = (made.code_path if build else None) or "."  # else the image's own working directory
         deployment.work_pool_name = pool.name
         ids.append(deployment._apply(image=None if made is None else made.reference))
     if print_next_steps_message:

@@ -1,4 +1,4 @@
-"""The options of a deployment, as type checkers see them."""
+"""The options of a deployment, as type checkers see them, and the one that there is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from sempre.sdk.deploying.entrypoints import EntrypointType
     from sempre.sdk.deploying.schedules import Schedule
 
-__all__ = ["CommonOptions", "DeploymentOptions", "PoolOptions"]
+__all__ = ["NO_SLA", "CommonOptions", "DeploymentOptions", "PoolOptions"]
+
+NO_SLA = (
+    "service level agreements are not kept here. An automation tells of runs that are late, or take too long: give the "
+    "deployment `triggers`, or see `sempre automation create`."
+)
 
 
 class CommonOptions(TypedDict, total=False):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sempre.sdk.deploying.entrypoints import EntrypointType, entrypoint_of
 from sempre.sdk.deploying.faces import awaitable, either
+from sempre.sdk.deploying.options import NO_SLA
 from sempre.sdk.deploying.schedules import Schedule, schedules_of
 from sempre.sdk.deploying.storages import CodeStorage
 from sempre.sdk.deploying.triggers import DeploymentTrigger, triggers_of
@@ -85,9 +86,12 @@ class RunnerDeployment:
         job_variables: Mapping[str, Any] | None = None,
         entrypoint_type: EntrypointType | str = EntrypointType.FILE_PATH,
         version_type: str | None = None,
+        _sla: Any = None,
     ) -> RunnerDeployment:
         """The deployment of a flow; see `Flow.to_deployment`. Raises ConfigurationError, and ParameterTypeError for
         parameters that the flow does not take."""
+        if _sla:
+            raise ConfigurationError(f"_sla: {NO_SLA}")
         given = dict(parameters or {})
         if enforce_parameter_schema:
             _check_parameters(flow, given)
@@ -131,7 +135,8 @@ class RunnerDeployment:
     def _apply(self, work_pool_name: str | None = None, image: str | None = None) -> UUID:
         """Create the deployment, or change the one of this name into this one; returns its id.
 
-        ``work_pool_name`` and ``image`` stand in for what the deployment does not say. Raises the client's errors.
+        ``work_pool_name`` stands in where the deployment names none; ``image`` is what its runs are executed in,
+        whatever its job variables say. Raises the client's errors.
         """
         from sempre.sdk.deploying.applying import apply
 

@@ -141,7 +141,7 @@ async def test_what_has_run_is_not_started_again(
 
 
 async def test_images(engine: DockerEngine, settings: ClientSettings) -> None:
-    engine.registry = {"new:1": None, "reg.example/private:2": "me:hush", "flows:latest": None}
+    engine.images.registry = {"new:1": None, "reg.example/private:2": "me:hush", "flows:latest": None}
 
     async def start(image: str, policy: str | None = None, **more: object) -> None:
         await infrastructure.start(job("docker", {"image": image, "image_pull_policy": policy, **more}))
@@ -150,7 +150,7 @@ async def test_images(engine: DockerEngine, settings: ClientSettings) -> None:
         await start("new:1")
         await start("new:1", "IfNotPresent")
         await start("flows")
-        assert engine.pulls == ["new:1", "flows:latest"]
+        assert engine.images.pulls == ["new:1", "flows:latest"]
         await start("flows:1", "IfPossible")  # not to be had, but here
         with pytest.raises(InfrastructureError, match="pull access denied"):
             await start("flows:1", "Always")

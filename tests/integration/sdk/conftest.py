@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.prefect_env import ROOT
-from tests.support.servers import SempreServer
+from tests.support.servers import SEMPRE, SempreServer
 from tests.support.wait import eventually
 
 
@@ -101,6 +101,25 @@ class Scripts:
 
     def task_history(self, run: dict[str, Any]) -> list[str]:
         return [state["name"] for state in self.get(f"/task_run_states/?task_run_id={run['id']}")]
+
+
+def deployment(scripts: Scripts, flow: str, name: str) -> dict[str, Any]:
+    return dict(scripts.get(f"/deployments/name/{flow}/{name}"))
+
+
+def sempre(scripts: Scripts, *args: str, at: Path, code: int = 0, stdin: str = "") -> str:
+    done = subprocess.run(
+        [*SEMPRE, *args],
+        env=scripts.environment,
+        cwd=at,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, f"sempre {' '.join(args)}\n{done.stdout}{done.stderr}"
+    return done.stdout if code == 0 else " ".join(done.stderr.split())
 
 
 @pytest.fixture

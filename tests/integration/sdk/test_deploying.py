@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.sdk.conftest import Scripts
-from tests.support.servers import SEMPRE
+from tests.integration.sdk.conftest import Scripts, deployment, sempre
 
 FLOW = """
 from sempre import flow, get_run_logger
@@ -50,25 +49,6 @@ def etl(scripts: Scripts) -> str:
     scripts.write(name, FLOW.format(name=name))
     scripts.post("/work_pools/", {"name": f"{name}-pool", "type": "process"})
     return name
-
-
-def deployment(scripts: Scripts, flow: str, name: str) -> dict[str, Any]:
-    return dict(scripts.get(f"/deployments/name/{flow}/{name}"))
-
-
-def sempre(scripts: Scripts, *args: str, at: Path, code: int = 0, stdin: str = "") -> str:
-    done = subprocess.run(
-        [*SEMPRE, *args],
-        env=scripts.environment,
-        cwd=at,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, f"sempre {' '.join(args)}\n{done.stdout}{done.stderr}"
-    return done.stdout if code == 0 else " ".join(done.stderr.split())
 
 
 def execute_a_run(scripts: Scripts, made: dict[str, Any], at: Path, **parameters: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +57,15 @@ def carry_out(project: ProjectFile, described: Mapping[str, Any], say: Say) -> D
 
 
 def _built(project: ProjectFile, described: Mapping[str, Any], say: Say) -> dict[str, Any]:
-    """Outputs of the build and push steps; those of the file are run once for all deployments without steps of their
-    own."""
-    is_shared = all(described.get(section) is None for section in ("build", "push"))
-    if is_shared and project.built is not None:
-        return project.built
-    outputs: dict[str, Any] = {}
-    for section in ("build", "push"):
-        steps = parse_steps(project.steps_of(described, section))
-        outputs = run_steps(steps, outputs, before=_announce(section, say))
-    if is_shared:
-        project.built = outputs
-    return outputs
+    """Outputs of the build and push steps, which are run once for all deployments that have the same."""
+    sections = {section: project.steps_of(described, section) for section in ("build", "push")}
+    key = json.dumps(sections, sort_keys=True, default=str)
+    if key not in project.built:
+        outputs: dict[str, Any] = {}
+        for section, steps in sections.items():
+            outputs = run_steps(parse_steps(steps), outputs, before=_announce(section, say))
+        project.built[key] = outputs
+    return project.built[key]
 
 
 def _announce(section: str, say: Say) -> Callable[[int, Step], None]:

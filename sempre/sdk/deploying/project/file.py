@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sempre.sdk.deploying.options import NO_SLA
 from sempre.sdk.deploying.steps.running import StepError, parse_steps
 from sempre.sdk.errors import ConfigurationError
 
-__all__ = ["FILE_NAMES", "NO_SLA", "ProjectFile", "find_project_file", "read_project_file"]
+__all__ = ["FILE_NAMES", "ProjectFile", "find_project_file", "read_project_file"]
 
 FILE_NAMES = ("sempre.yaml", "prefect.yaml")
 _SECTIONS = ("build", "push", "pull")
-NO_SLA = (
-    "service level agreements are not kept here. An automation tells of runs that are late, or take too long: give the "
-    "deployment `triggers`, or see `sempre automation create`."
-)
 _DEPLOYMENT = frozenset({
     "name", "version", "version_type", "tags", "description", "schedule", "schedules", "concurrency_limit", "flow_name",
     "entrypoint", "parameters", "enforce_parameter_schema", "paused", "work_pool", "triggers", "build", "push", "pull",
@@ -34,8 +31,8 @@ class ProjectFile:
     name: str | None = None
     steps: Mapping[str, Any] = field(default_factory=dict)
     deployments: list[dict[str, Any]] = field(default_factory=list)
-    built: dict[str, Any] | None = None
-    """Outputs of the build and push steps, once they were run."""
+    built: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Outputs of build and push steps that were run, by these steps as JSON."""
 
     def steps_of(self, deployment: Mapping[str, Any], section: str) -> Any:
         """The deployment's own steps of a section, else the file's; None if neither has the section."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sempre.sdk.deploying.git import origin_of
+from sempre.sdk.deploying.images import code_directory
 from sempre.sdk.deploying.storages import STEPS
 from sempre.sdk.errors import ConfigurationError
 
@@ -54,7 +55,7 @@ RECIPES = {
     "docker": Recipe(
         "Workers run an image that holds the code.",
         ("image_name", "tag"), (_BUILD,), (_PUSH,),
-        ({f"{STEPS}.set_working_directory": {"directory": "/opt/sempre/{directory_name}"}},), _IMAGE,
+        ({f"{STEPS}.set_working_directory": {"directory": "{code_directory}"}},), _IMAGE,
     ),
     "docker-git": Recipe(
         "Workers run an image of this project, and clone the code into it.",
@@ -80,7 +81,7 @@ def defaults(directory: Path) -> dict[str, str]:
     found = {
         "name": directory.name,
         "directory": str(directory),
-        "directory_name": directory.name,
+        "code_directory": code_directory(directory),
         "folder": directory.name,
         "tag": "latest",
     }

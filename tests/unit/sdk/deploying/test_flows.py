@@ -6,6 +6,7 @@ import asyncio
 import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sempre.deployments.steps import push_to_remote_storage
 from sempre.docker import DockerImage
 from sempre.runner.storage import LocalStorage, RemoteStorage
 from sempre.sdk.deploying.applying import deployment_body
+from sempre.sdk.deploying.docker_progress import EngineLines
 from sempre.sdk.deploying.images import dockerfile
 from sempre.sdk.deploying.project.file import read_project_file
 from sempre.sdk.deploying.storages import GitRepository, storage_from
@@ -189,13 +191,49 @@ def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert DockerImage("registry.example.org:5000/etl").tag.startswith("20")
     assert image.code_path == f"/opt/sempre/{tmp_path.name}"
     assert DockerImage("etl", dockerfile="Dockerfile").code_path is None
-    (tmp_path / "requirements.txt").write_text("")
-    lines = dockerfile(tmp_path, "/opt/sempre/x").splitlines()
+    odd = tmp_path / "my flows $HOME"
+    odd.mkdir()
+    (odd / "requirements.txt").write_text("")
+    lines = dockerfile(odd).splitlines()
     assert lines[0].startswith("FROM python:3.")
-    assert "COPY requirements.txt /opt/sempre/x/requirements.txt" in lines
-    assert lines[-1] == "WORKDIR /opt/sempre/x/"
+    assert "COPY requirements.txt /opt/sempre/my-flows-HOME/requirements.txt" in lines
+    assert lines[-1] == "WORKDIR /opt/sempre/my-flows-HOME/"
+    monkeypatch.chdir(odd)
+    assert DockerImage("etl", path="..").code_path == f"/opt/sempre/{tmp_path.name}/my flows $HOME"
     with pytest.raises(ConfigurationError, match="tag already"):
         DockerImage("etl:1", tag="2")
+
+
+def test_lines_of_an_engine_come_in_pieces() -> None:
+    lines = EngineLines()
+    events: list[dict[str, Any]] = [
+        {"stream": "Step 1/2 : FROM a"}, {"stream": "\n"}, {"stream": " 10%\r 20%\r\nDone"},
+        {"status": "Pulling", "id": "1"}, {"aux": {"ID": "sha256:1"}}, {"status": "Pushing [etl]"},
+        {"errorDetail": {"message": "no"}},
+    ]  # fmt: skip
+    assert [lines.of(event) for event in events] == [
+        [], ["Step 1/2 : FROM a"], [" 10%", " 20%"], [], [], ["Pushing [etl]"], ["Done"],
+    ]  # fmt: skip
+
+
+def test_service_levels_are_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "sempre.yaml"
+    path.write_text("deployments:\n- {name: a, entrypoint: 'f.py:f', sla: {}}\n")
+    from_here = LocalStorage(Path(__file__).parent)
+    refused: dict[str, Any] = {"_sla": [{"name": "fast"}]}
+    calls: list[Callable[[], Any]] = [
+        lambda: here.to_deployment("a", **refused),
+        lambda: here.deploy("a", work_pool_name="pool", **refused),
+        lambda: here.serve("a", **refused),
+        lambda: RunnerDeployment.from_flow(here, "a", **refused),
+        lambda: RunnerDeployment.from_entrypoint(f"{__file__}:here", "a", **refused),
+        lambda: RunnerDeployment.from_storage(from_here, "test_flows.py:here", "a", **refused),
+        lambda: read_project_file(path),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match=r"agreements are not kept here\. An automation tells"):
+            call()
+    assert here.to_deployment("a", **{**refused, "_sla": None}).name == "a"
 
 
 def test_the_examples_of_the_page(tmp_path: Path) -> None:
