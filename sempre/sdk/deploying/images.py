@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 import re
 import sys
 from datetime import UTC, datetime
@@ -64,8 +66,10 @@ class DockerImage:
         if self.dockerfile != "auto":
             return None
         context, here = self._context, Path.cwd()
-        below = here.relative_to(context) if here.is_relative_to(context) else Path()
-        return str(PurePosixPath(code_directory(context), below))
+        code = code_directory(context)
+        if not (context.is_relative_to(here) or here.is_relative_to(context)):
+            return code
+        return posixpath.normpath(posixpath.join(code, Path(os.path.relpath(here, context)).as_posix()))
 
     @property
     def _context(self) -> Path:
@@ -121,8 +125,19 @@ def _with_namespace(repository: str) -> str:
 
 
 def code_directory(context: Path) -> str:
-    """Where the code of a directory lies in an image: under its name, without what Dockerfiles read otherwise."""
-    return f"{_CODE}/{re.sub(r'[^A-Za-z0-9._-]+', '-', context.name) or 'code'}"
+    """Where the code of a directory lies in an image: under its name, without what Dockerfiles read otherwise.
+
+    One below the working directory lies as far below that one's name: entrypoints are told from there. Raises
+    ConfigurationError where Dockerfiles would read its path otherwise.
+    """
+    here = Path.cwd()
+    top, below = (here, context.relative_to(here)) if context.is_relative_to(here) else (context, Path())
+    if re.search(r"[^A-Za-z0-9._/-]", below.as_posix()):
+        raise ConfigurationError(
+            f"A Dockerfile cannot be made for {below}: its path has characters that mean something else there. Rename "
+            "it, build from the working directory, or say dockerfile='...' to build by a file of your own."
+        )
+    return str(PurePosixPath(_CODE, re.sub(r"[^A-Za-z0-9._-]+", "-", top.name) or "code", below.as_posix()))
 
 
 def dockerfile(context: Path) -> str:

@@ -191,17 +191,28 @@ def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert DockerImage("registry.example.org:5000/etl").tag.startswith("20")
     assert image.code_path == f"/opt/sempre/{tmp_path.name}"
     assert DockerImage("etl", dockerfile="Dockerfile").code_path is None
+    with pytest.raises(ConfigurationError, match="tag already"):
+        DockerImage("etl:1", tag="2")
+
+
+def test_where_code_lies_in_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entrypoints are told from the working directory, whichever directory is packed."""
     odd = tmp_path / "my flows $HOME"
     odd.mkdir()
     (odd / "requirements.txt").write_text("")
+    monkeypatch.chdir(odd)
     lines = dockerfile(odd).splitlines()
     assert lines[0].startswith("FROM python:3.")
     assert "COPY requirements.txt /opt/sempre/my-flows-HOME/requirements.txt" in lines
     assert lines[-1] == "WORKDIR /opt/sempre/my-flows-HOME/"
-    monkeypatch.chdir(odd)
     assert DockerImage("etl", path="..").code_path == f"/opt/sempre/{tmp_path.name}/my flows $HOME"
-    with pytest.raises(ConfigurationError, match="tag already"):
-        DockerImage("etl:1", tag="2")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="Rename it"):
+        dockerfile(odd)
+    below = tmp_path / "flows" / "etl"
+    assert dockerfile(below).splitlines()[-1] == f"WORKDIR /opt/sempre/{tmp_path.name}/flows/etl/"
+    assert DockerImage("etl", path="flows/etl").code_path == f"/opt/sempre/{tmp_path.name}"
+    assert DockerImage("etl", path="/usr").code_path == "/opt/sempre/usr"
 
 
 def test_lines_of_an_engine_come_in_pieces() -> None:
