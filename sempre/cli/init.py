@@ -32,7 +32,7 @@ def init(
 
     Examples: `sempre init`, `sempre init --recipe docker -f image_name=registry.example.org/etl -f tag=latest`
     """
-    from sempre.sdk.deploying.project.file import FILE_NAMES, find_project_file
+    from sempre.sdk.deploying.project.file import FILE_NAMES, find_project_file, write_project_file
     from sempre.sdk.deploying.project.recipes import RECIPES, defaults, project_text, recipe_of
 
     as_json = wants_json(output)
@@ -52,7 +52,7 @@ def init(
             fields |= {each: typer.prompt(each) for each in chosen.fields if not fields.get(each)}
         text = project_text(name or here.name, chosen, fields)
     path = here / FILE_NAMES[0]
-    path.write_text(text, encoding="utf-8")
+    write_project_file(path, text)
     report(as_json, {"file": str(path), "recipe": recipe or "local"}, f"Wrote {path}.")
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sempre.sdk.deploying.options import NO_SLA
+from sempre.sdk.deploying.project.keeping import with_deployment
 from sempre.sdk.deploying.steps.running import StepError, parse_steps
 from sempre.sdk.errors import ConfigurationError
 
-__all__ = ["FILE_NAMES", "ProjectFile", "find_project_file", "read_project_file"]
+__all__ = [
+    "FILE_NAMES",
+    "ProjectFile",
+    "add_deployment",
+    "find_project_file",
+    "read_project_file",
+    "write_project_file",
+]
 
 FILE_NAMES = ("sempre.yaml", "prefect.yaml")
 _SECTIONS = ("build", "push", "pull")
@@ -53,8 +64,10 @@ def read_project_file(path: Path) -> ProjectFile:
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is no text in UTF-8: {error}") from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is no YAML: {error}") from None
+        raise ConfigurationError(_slip(path, error)) from None
     if not isinstance(told, Mapping):
         raise ConfigurationError(f"{path} is no project file: it has no `deployments`.")
     deployments = told.get("deployments") or []
@@ -66,6 +79,14 @@ def read_project_file(path: Path) -> ProjectFile:
     for number, each in enumerate(deployments, 1):
         _check(path, number, each)
     return ProjectFile(path, told.get("name"), steps, [dict(each) for each in deployments])
+
+
+def _slip(path: Path, error: Exception) -> str:
+    """Where a file is no YAML, as `file:line:column`, and what is wrong there."""
+    mark, context = getattr(error, "problem_mark", None), getattr(error, "context", None)
+    problem = getattr(error, "problem", None) or str(error)
+    where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
+    return f"{where} is no YAML: {problem}{f' ({context})' if context else ''}."
 
 
 def _check(path: Path, number: int, deployment: Any) -> None:
@@ -101,19 +122,36 @@ def _check_steps(path: Path, section: str, given: Any) -> None:
 def add_deployment(path: Path, deployment: Mapping[str, Any]) -> None:
     """Write a deployment into a project file, in place of the one with its name and entrypoint.
 
-    The file is made if it is not there; comments in it are lost. Raises ConfigurationError.
+    The file is made if it is not there; of one that is, everything else stays as it was written, comments included.
+    Raises ConfigurationError.
     """
-    import yaml
-
-    told: Any = {}
+    path = path.resolve()  # a link stays one
+    text, number, newline = "", None, "\n"
     if path.exists():
-        read_project_file(path)  # what cannot be understood is not written over
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    same = ("name", "entrypoint")
-    others = [
-        each for each in told.get("deployments") or [] if any(each.get(name) != deployment.get(name) for name in same)
-    ]
-    told["deployments"] = [*others, dict(deployment)]
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
-    beside.replace(path)
+        there = read_project_file(path).deployments  # what cannot be understood is not written over
+        same = [each for each in there if all(each.get(key) == deployment.get(key) for key in ("name", "entrypoint"))]
+        number = there.index(same[0]) if same else None
+        raw = path.read_bytes().decode("utf-8")
+        newline = "\r\n" if "\r\n" in raw else "\n"
+        text = raw.replace("\r\n", "\n")
+    try:
+        made = with_deployment(text, deployment, number)
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is left as it is: {error}. Write the deployment into it by hand.") from None
+    write_project_file(path, made.replace("\n", newline))
+
+
+def write_project_file(path: Path, text: str) -> None:
+    """All of it or nothing, whenever the process dies; who may read and write the file stays as it was."""
+    beside = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with beside.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            beside.chmod(stat.S_IMODE(path.stat().st_mode))
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
