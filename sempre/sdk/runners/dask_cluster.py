@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from sempre.sdk.errors import ConfigurationError
 from sempre.sdk.futures import Future, wait
 from sempre.sdk.runners.base import TaskRunner
 from sempre.sdk.runners.carried import Told, execute_carrying
+from sempre.sdk.runners.clusters import cluster_library
 from sempre.sdk.runners.portable import pack, settle
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class DaskTaskRunner(TaskRunner):
         return type(self)(**self._options)
 
     def opened(self) -> None:
-        distributed = _library()
+        distributed = cluster_library("distributed", "Dask")
         options = self._options
         with contextlib.ExitStack() as stack:
             place = options["address"] or options["cluster"] or stack.enter_context(self._new_cluster(distributed))
@@ -129,14 +129,7 @@ class DaskTaskRunner(TaskRunner):
             self._running.pop(handle, None)
 
 
-def _library() -> Any:
-    try:
-        return importlib.import_module("distributed")
-    except ImportError:
-        raise ConfigurationError("Tasks on Dask need Dask: pip install 'sempre[dask]'.") from None
-
-
 def _execute(packed: bytes, topic: str) -> bytes:
     """On a worker."""
-    worker = _library().get_worker()
+    worker = cluster_library("distributed", "Dask").get_worker()
     return execute_carrying(packed, lambda kind, content: worker.log_event(topic, (kind, content)))

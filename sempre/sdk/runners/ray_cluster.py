@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Mapping
 from concurrent.futures import Future as Handle
 from typing import TYPE_CHECKING, Any, Self
 
-from sempre.sdk.errors import ConfigurationError
 from sempre.sdk.futures import Future, wait
 from sempre.sdk.runners.base import TaskRunner
 from sempre.sdk.runners.carried import Told, execute_carrying
+from sempre.sdk.runners.clusters import cluster_library
 from sempre.sdk.runners.portable import pack, settle
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class RayTaskRunner(TaskRunner):
         return type(self)(self._address, self._init_kwargs)
 
     def opened(self) -> None:
-        self._ray = _library()
+        self._ray = cluster_library("ray", "Ray")
         if not self._ray.is_initialized():
             self._ray.init(address=self._address, **self._init_kwargs)
             self._started = True
@@ -78,10 +77,3 @@ class RayTaskRunner(TaskRunner):
         else:
             settle(call, future, self._told.result(handle.result()), None)
         self._running.pop(handle, None)
-
-
-def _library() -> Any:
-    try:
-        return importlib.import_module("ray")
-    except ImportError:
-        raise ConfigurationError("Tasks on Ray need Ray: pip install 'sempre[ray]'.") from None

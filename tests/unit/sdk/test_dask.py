@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from sempre.sdk.errors import TerminationSignal
+from sempre.sdk.errors import ConfigurationError, TerminationSignal
 from sempre.sdk.flows import flow
+from sempre.sdk.runners.clusters import cluster_library
 from sempre.sdk.runners.dask_cluster import DaskTaskRunner
 from sempre.sdk.tasks import task
 from tests.support.wait import eventually
@@ -56,3 +57,9 @@ def test_options_that_do_not_go_together() -> None:
         DaskTaskRunner(address="tcp://x:1", cluster_class="distributed.LocalCluster")
     with pytest.raises(ValueError, match="cluster_kwargs"):
         DaskTaskRunner(address="tcp://x:1", cluster_kwargs={"n_workers": 1})
+
+
+def test_a_cluster_without_its_library() -> None:
+    assert cluster_library("distributed", "Dask").Client
+    with pytest.raises(ConfigurationError, match=r"Tasks on Ray need Ray: pip install 'sempre\[ray\]'"):
+        cluster_library("no_such_library", "Ray")
