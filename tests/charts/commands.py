@@ -12,7 +12,7 @@ import typer
 from sempre.cli.app import load_group
 from tests.images.prefect_name import prefect_name
 
-__all__ = ["UsageError", "accept", "calls", "pods"]
+__all__ = ["UsageError", "calls", "check_call", "pods"]
 
 Json = dict[str, Any]
 # What typer brings of click has no public name.
@@ -43,7 +43,7 @@ def calls(container: Json) -> list[list[str]]:
     return [words] if words and words[0] in _PROGRAMS else []
 
 
-def accept(call: Sequence[str], *, prose: bool = False) -> None:
+def check_call(call: Sequence[str], *, prose: bool = False) -> None:
     """Parse a call as our command line does, running nothing. Raises UsageError for an option or a value that
     is none, KeyError for a command that is none. `prose` need not say what commands and options it leaves out."""
     program, *words = call

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tests.charts.cases import CASES, Case, objects_of
-from tests.charts.commands import UsageError, accept, calls, pods
+from tests.charts.commands import UsageError, calls, check_call, pods
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -19,7 +19,7 @@ def test_commands_are_those_of_our_command_line(case: Case) -> None:
     ]
     for _, each in found:
         for call in each:
-            accept(call)
+            check_call(call)
     assert any(each for _, each in found)
     silent = {name for name, each in found if not each}
     if case.chart == "sempre-worker":
@@ -53,11 +53,11 @@ def test_a_pool_that_is_there_gets_the_template() -> None:
 
 def test_what_is_no_option_is_found() -> None:
     start = ["prefect", "worker", "start", "--pool", "a"]
-    accept(start)
+    check_call(start)
     for wrong in (["--pools", "a"], ["--limit", "many"], ["--limit", "0"]):
         with pytest.raises(UsageError):
-            accept([*start, *wrong])
+            check_call([*start, *wrong])
     with pytest.raises(KeyError):
-        accept(["sempre", "server", "services", "begin"])
+        check_call(["sempre", "server", "services", "begin"])
     with pytest.raises(AssertionError):
-        accept(["prefect", "cloud", "login"])
+        check_call(["prefect", "cloud", "login"])

@@ -70,7 +70,7 @@ async def url(rooms: Rooms, caplog: pytest.LogCaptureFixture) -> AsyncIterator[s
     with caplog.at_level(logging.ERROR):
         async with serving(rooms.app) as served:
             yield served
-            await _still_serves(served)
+            await _check_still_serves(served)
     failures = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert not failures, failures[:3]
 
@@ -99,7 +99,7 @@ async def _talk(address: str, *messages: str | bytes, answers: int = 0) -> tuple
             return closed.rcvd.code if closed.rcvd else 1006, said
 
 
-async def _still_serves(url: str) -> None:
+async def _check_still_serves(url: str) -> None:
     for path in FEEDS:
         code, said = await _talk(url + path, AUTH, '{"type": "filter", "filter": {}}', answers=1)
         assert code is None
@@ -204,3 +204,7 @@ async def test_silence_and_sudden_ends(url: str) -> None:
     for socket in sockets:
         socket.transport.abort()
     await asyncio.gather(*(socket.wait_closed() for socket in sockets))
+    codes = {socket.close_code for socket in sockets}
+    assert 1006 in codes, "they broke off"
+    assert codes <= {1006, 1008}, "where they had not been refused before"
+    await _check_still_serves(url)

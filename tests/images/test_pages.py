@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.charts.commands import accept
+from tests.charts.commands import check_call
 from tests.support.prefect_env import ROOT
 
 PAGES = [
@@ -46,10 +46,10 @@ def spoken(text: str) -> Iterator[list[str]]:
 def test_commands_are_commands(page: Path) -> None:
     text = page.read_text()
     for call in typed(text):
-        accept(call)
+        check_call(call)
     for call in spoken(text):
         if len(call) > 1:
-            accept(call, prose=True)
+            check_call(call, prose=True)
 
 
 def test_they_are_found() -> None:

@@ -31,7 +31,7 @@ def _called() -> list[list[str]]:
     return found
 
 
-def _accepts(arguments: list[str]) -> None:
+def _check_accepted(arguments: list[str]) -> None:
     """AssertionError unless our command line takes these arguments, without running anything."""
     path = "sempre"
     while arguments and f"{path} {arguments[0]}" in COMMANDS | dict.fromkeys(_groups()):
@@ -66,7 +66,7 @@ def _groups() -> set[str]:
     ],
 )
 def test_ours_understands_what_is_passed_on(shim: ModuleType, line: str) -> None:
-    _accepts(shim.translated(shlex.split(line.replace("'", ""))))
+    _check_accepted(shim.translated(shlex.split(line.replace("'", ""))))
 
 
 def test_flags_of_ours_that_stay_and_what_is_behind_a_double_dash(shim: ModuleType) -> None:

@@ -133,13 +133,15 @@ async def test_what_is_given_back_is_due_at_once(scope: Scope, replica: Scope) -
     turns = PostgresTurns(scope.db, "leaves")
     turn = await take(turns, "given_back")
     await turns.release([turn])
-    await take(PostgresTurns(replica.db, "stays"), "given_back")
+    assert (await take(PostgresTurns(replica.db, "stays"), "given_back")).fence > turn.fence
 
 
 async def test_a_shorter_interval_takes_effect_at_once(scope: Scope) -> None:
     turns = PostgresTurns(scope.db, "me")
-    await finish(turns, await take(turns, "reconfigured", 86400), 86400)
-    await take(turns, "reconfigured", 5)
+    turn = await take(turns, "reconfigured", 86400)
+    await finish(turns, turn, 86400)
+    assert await taken(turns, Wanted("reconfigured", 86400)) == []
+    assert (await take(turns, "reconfigured", 5)).fence > turn.fence
 
 
 async def test_a_row_that_somebody_is_at_is_passed_over(scope: Scope, replica: Scope) -> None:

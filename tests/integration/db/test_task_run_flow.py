@@ -96,9 +96,13 @@ async def test_there_and_back(empty: Database) -> None:
     await migrate.upgrade(empty.url)
     await migrate.downgrade(empty.url, "0004")
     connection = await asyncpg.connect(empty.url)
-    await _task_run(connection, (await _flow_run(connection))[0])
+    run, flow = await _flow_run(connection)
+    task = await _task_run(connection, run)
     await connection.close()
     await migrate.upgrade(empty.url)
+    connection = await asyncpg.connect(empty.url)
+    assert await _flow_of(connection, task) == flow
+    await connection.close()
 
 
 def test_the_script_fills_it_too() -> None:

@@ -111,10 +111,10 @@ async def test_what_was_missed_is_made_up_for(
         await in_use(one, other)
         with one.doorbell.listening("never-rung") as bell:
             redis_server.kill()
-            await asyncio.wait_for(bell.wait(), 5)
+            await until(bell.is_set, "who listens looks, as Redis went away")
             bell.clear()
             redis_server.start()
-            await asyncio.wait_for(bell.wait(), 5)
+            await until(bell.is_set, "and looks again, as it is back")
 
 
 async def test_two_installations_share_a_redis_and_nothing_else(

@@ -49,9 +49,9 @@ def test_types(world: FakeWorld) -> None:
 
     inside()
     asyncio.run(loop())
-    assert_type(plain(1, b="c"), int)
-    assert_type(plain(1, return_state=True), State[int])
-    assert_type(plain.fn(1), int)
+    assert assert_type(plain(1, b="c"), int) == 1
+    assert assert_type(plain(1, return_state=True), State[int]).is_completed()
+    assert assert_type(plain.fn(1), int) == 1
 
 
 def wrong() -> Any:  # never called: each line must be an error to a type checker
