@@ -142,7 +142,7 @@ async def test_bodies_of_ten_megabytes_pass_and_larger_ones_are_refused(site: Si
 @pytest.mark.parametrize("path", ["/events/out", "/logs/out"])
 async def test_websockets_pass(site: Site, path: str) -> None:
     url = site.api_url.replace("http", "ws", 1) + path
-    async with asyncio.timeout(10), websockets.connect(url, subprotocols=[websockets.Subprotocol("prefect")]) as socket:
+    async with asyncio.timeout(60), websockets.connect(url, subprotocols=[websockets.Subprotocol("prefect")]) as socket:
         assert socket.subprotocol == "prefect"
         await socket.send(orjson.dumps({"type": "auth", "token": None}).decode())
         assert orjson.loads(await socket.recv()) == {"type": "auth_success"}

@@ -21,7 +21,7 @@ from tests.support.standby import Primary
 pytestmark = pytest.mark.balancers
 
 NO_CACHE = {"PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_STATEMENT_CACHE_SIZE": "0"}
-BACK_SECONDS = 3.0
+BACK_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

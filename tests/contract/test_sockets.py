@@ -88,10 +88,10 @@ async def _talk(address: str, *messages: str | bytes, answers: int = 0) -> tuple
                 await socket.send(message)
             # Whoever is still there answers a ping after everything sent before it.
             pong = await socket.ping()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await pong
                 while True:
-                    async with asyncio.timeout(0.05 if len(said) >= answers else 15):
+                    async with asyncio.timeout(0.05 if len(said) >= answers else 60):
                         said.append(await socket.recv())
         except TimeoutError:
             return None, said

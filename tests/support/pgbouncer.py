@@ -62,7 +62,7 @@ class Pgbouncer:
                 env={**_own_environment(), **self._program.environment},
                 user=user, cwd=self.directory, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        eventually(self._answers, "pgbouncer takes connections", 10, 0.05, self._log)
+        eventually(self._answers, "pgbouncer takes connections", 60, 0.05, self._log)
         return self
 
     def _answers(self) -> bool:

@@ -19,11 +19,13 @@ class Relay:
 
     ``hold`` makes a partition: connections stay open, new ones are accepted, and no byte gets through until ``let_go``
     (what was said meanwhile then arrives). ``cut`` resets all connections and refuses new ones until ``mend``.
+    ``accepted`` counts the connections that came.
     """
 
     def __init__(self, target_port: int, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.target_port = target_port
         self.port = port
+        self.accepted = 0
         self._tls = tls
         self._open = asyncio.Event()
         self._open.set()
@@ -92,6 +94,7 @@ class Relay:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         self._writers.add(writer)
         task = self._loop.create_task(self._relay(reader, writer))
         self._tasks.add(task)

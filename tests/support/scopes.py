@@ -29,7 +29,7 @@ async def open_scope(database: databases.Database, env: Mapping[str, str] | None
         await db.close()
 
 
-async def until(predicate: Callable[[], object], description: str, timeout: float = 15.0) -> Any:
+async def until(predicate: Callable[[], object], description: str, timeout: float = 60.0) -> Any:
     """Call ``predicate`` (a plain or an async function) until it gives something truthy, and return that.
 
     Raises WaitTimeout.

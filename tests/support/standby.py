@@ -230,7 +230,6 @@ class Node(Postgres):
         eventually(
             lambda: self.database().fetch("SHOW synchronous_standby_names")[0]["synchronous_standby_names"] == wanted,
             "the server has read its settings",
-            10,
         )
 
 
@@ -292,7 +291,7 @@ class Standby(Node):
         """It goes on receiving and answers reads as of now."""
         self.statement("SELECT pg_wal_replay_pause()")
         paused = "SELECT pg_get_wal_replay_pause_state() = 'paused' AS it"
-        eventually(lambda: self.database().fetch(paused)[0]["it"], "replay is paused", 10, 0.02)
+        eventually(lambda: self.database().fetch(paused)[0]["it"], "replay is paused", 60, 0.02)
 
     def resume_replay(self) -> None:
         self.statement("SELECT pg_wal_replay_resume()")

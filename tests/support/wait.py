@@ -16,7 +16,7 @@ class WaitTimeout(AssertionError):
 def eventually(
     predicate: Callable[[], T | None],
     description: str,
-    timeout: float = 30.0,
+    timeout: float = 60.0,
     interval: float = 0.1,
     detail: Callable[[], object] | None = None,
 ) -> T:

@@ -104,7 +104,7 @@ def test_same(courses: dict[str, Course], api: httpx.Client, runs: Runs, name: s
     def both() -> list[Any]:
         return [_told(recorded.flow_run(runs.flow_run(course.ids[name])), side) for side, course in courses.items()]
 
-    eventually(lambda: (pair := both())[0] == pair[1], f"{name} runs are the same", 10, 0.5, both)
+    eventually(lambda: (pair := both())[0] == pair[1], f"{name} runs are the same", 60, 0.5, both)
 
 
 def _told(run: Any, side: str) -> Any:

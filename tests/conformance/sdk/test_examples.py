@@ -84,7 +84,7 @@ def test_same(played: Reports, api: httpx.Client, example: str) -> None:
                 TIMED[example](last[side])
         return bool(last["stock"] == last["ours"])
 
-    eventually(same, f"{example} left the same", 5, 0.5, lambda: _difference(last["stock"], last["ours"]))
+    eventually(same, f"{example} left the same", 60, 0.5, lambda: _difference(last["stock"], last["ours"]))
 
 
 def _difference(stock: Any, ours: Any) -> str:

@@ -14,7 +14,7 @@ import httpx
 from tests.support.prefect_env import ROOT
 from tests.support.servers import SEMPRE
 
-TIME = 60.0  # that those may take that are quick, a slow machine included
+TIME = 180.0  # that those may take that are quick, a slow machine included
 SLOW = 120.0  # and that all of them may take
 
 

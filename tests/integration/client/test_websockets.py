@@ -102,7 +102,7 @@ def test_a_stream_that_is_read_backstage_ends_with_it(settings: ClientSettings) 
                 pass
 
     listening = backstage.spawn(listen())
-    assert connected.wait(20)
+    assert connected.wait(60)
     backstage.close(5)
     with pytest.raises(CancelledError):
         listening.result(5)

@@ -1,7 +1,7 @@
 """A process that runs services of the test: ``python -m tests.integration.coordination.replica SERVICES``.
 
 SERVICES is JSON: for each service its ``interval``, and how many ``seconds`` a round takes; ``error`` is how it ends.
-Each round writes a row into the table ``round`` when it begins.
+Each round writes a row into the table ``round`` when it begins, with the turn that it is: its start and its fence.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from tests.support.servers import sempre_environment
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS round (
-    service text NOT NULL, name text NOT NULL, began timestamptz NOT NULL DEFAULT clock_timestamp()
+    service text NOT NULL, name text NOT NULL, began timestamptz NOT NULL DEFAULT clock_timestamp(),
+    turn timestamptz NOT NULL, fence bigint NOT NULL
 )
 """
+_ROUND = "INSERT INTO round (service, name, turn, fence) SELECT name, $2, started, fence FROM service WHERE name = $1"
 
 
 def start(
@@ -46,7 +48,7 @@ def start(
 
 def _service(replica: str, service: str, spec: Mapping[str, Any]) -> Service:
     async def run(scope: Scope) -> None:
-        await scope.db.execute("INSERT INTO round (service, name) VALUES ($1, $2)", service, replica)
+        await scope.db.execute(_ROUND, service, replica)
         await asyncio.sleep(spec.get("seconds", 0))
         if "error" in spec:
             raise ValueError(spec["error"])

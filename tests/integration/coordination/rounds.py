@@ -41,8 +41,16 @@ class Rounds:
         eventually(lambda: self.of(service) and self.of(service)[-1] > moment, f"{service} ran after {moment}", timeout)
 
     def gaps(self, service: str) -> list[float]:
-        """Seconds from start to start."""
-        return [(after - before) / timedelta(seconds=1) for before, after in itertools.pairwise(self.of(service))]
+        """Seconds from the start of a turn to that of the next."""
+        rows = self._database.fetch("SELECT turn FROM round WHERE service = $1 ORDER BY turn", service)
+        turns = [row["turn"] for row in rows]
+        return [(after - before) / timedelta(seconds=1) for before, after in itertools.pairwise(turns)]
+
+    def lost(self, service: str) -> list[int]:
+        """Turns between the first round and the last that were taken, and came to nothing."""
+        rows = self._database.fetch("SELECT fence FROM round WHERE service = $1 ORDER BY fence", service)
+        fences = {row["fence"] for row in rows}
+        return sorted(set(range(min(fences), max(fences))) - fences)
 
     def row(self, service: str) -> dict[str, object]:
         (row,) = self._database.fetch("SELECT * FROM service WHERE name = $1", service)

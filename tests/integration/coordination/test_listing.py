@@ -38,10 +38,10 @@ async def test_a_turn_has_a_holder_and_may_be_overdue(scope: Scope) -> None:
     await turns.finish(turn, interval=15, patience=0, seconds=0.1, error=None)
     found = await listed(scope, "foreman")
     assert (found["running_on"], found["last_run"]["owner"], found["last_run"]["error"]) == ([], HERE, None)
-    assert (datetime.now(UTC) - found["last_run"]["completed"]).total_seconds() < 20
+    assert (datetime.now(UTC) - found["last_run"]["completed"]).total_seconds() < 80
 
     await scope.db.execute("UPDATE service SET next_run = now() - interval '90 s' WHERE name = 'foreman'")
-    assert 89 < (await listed(scope, "foreman"))["behind"]["overdue_seconds"] < 110
+    assert 89 < (await listed(scope, "foreman"))["behind"]["overdue_seconds"] < 170
 
 
 async def test_who_reads_the_log_and_what_is_unread(scope: Scope) -> None:
@@ -68,9 +68,9 @@ async def test_who_reads_the_log_and_what_is_unread(scope: Scope) -> None:
     found = await listed(scope, "task_run_recorder")
     assert found["running_on"] == [HERE]
     assert found["last_run"]["owner"] == HERE
-    assert 2 < (datetime.now(UTC) - found["last_run"]["completed"]).total_seconds() < 20
+    assert 2 < (datetime.now(UTC) - found["last_run"]["completed"]).total_seconds() < 80
     assert found["behind"]["events"] == 7
-    assert 38 < found["behind"]["oldest_seconds"] < 60
+    assert 38 < found["behind"]["oldest_seconds"] < 120
 
     assert (await listed(scope, "actions"))["running_on"] == [HERE]
     await replica.leave()
@@ -91,7 +91,7 @@ async def test_actions_that_nobody_claims(scope: Scope) -> None:
     )
     behind = (await listed(scope, "actions"))["behind"]
     assert behind["actions"] == 4
-    assert 29 < behind["oldest_seconds"] < 50
+    assert 29 < behind["oldest_seconds"] < 110
 
 
 def test_the_words_for_it() -> None:

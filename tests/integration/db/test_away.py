@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,7 +21,11 @@ from tests.support.relay import Relay
 from tests.support.scopes import until
 from tests.support.standby import HostsDatabase, Primary, Standby, both
 
-BACK_SECONDS = 2.5  # "within a second or two", and this machine's slack
+# Time-outs of which nobody may wait for one, and what the busiest machine needs for anything else.
+LONG = 300.0
+SOON = 60.0
+# As many as would wait longer than that, if each waited for a second, four at a time.
+MANY = 400
 
 
 @pytest.fixture(scope="module")
@@ -70,39 +73,45 @@ async def works(db: pools.Database) -> bool:
     return not await fails(db)
 
 
-async def seconds_until_back(db: pools.Database) -> float:
-    began = time.monotonic()
-    await until(lambda: works(db), "statements pass again")
-    return time.monotonic() - began
+async def comes_back(db: pools.Database) -> int:
+    """Wait until statements pass again; how many failed before."""
+    failed = 0
+
+    async def back() -> bool:
+        nonlocal failed
+        failed += not (passes := await works(db))
+        return passes
+
+    await until(back, "statements pass again", SOON)
+    return failed
 
 
 async def test_who_is_known_to_be_away_is_not_waited_for(relay: Relay) -> None:
-    async with opened(through(relay), connect_timeout=5) as db:
+    async with opened(through(relay), connect_timeout=LONG, acquire_timeout=LONG) as db:
         await crowd(db)
         await asyncio.to_thread(relay.cut)
         await until(lambda: fails(db), "statements fail")
-        began = time.monotonic()
-        assert all(await asyncio.gather(*(fails(db) for _ in range(200))))
-        assert time.monotonic() - began < 0.5
-        await asyncio.to_thread(relay.mend)
-        assert await seconds_until_back(db) < BACK_SECONDS
+        relay.hold()
+        await asyncio.to_thread(relay.mend)  # who connects now waits until it is let go
+        async with asyncio.timeout(SOON):
+            assert all(await asyncio.gather(*(fails(db) for _ in range(200))))
+        relay.let_go()
+        await comes_back(db)
 
 
 async def test_a_network_that_swallows_everything(relay: Relay) -> None:
     """Connections stay open and new ones are accepted; nobody answers. Every wait is bounded, also in line."""
-    async with opened(through(relay)) as db:
+    async with opened(through(relay), acquire_timeout=LONG) as db:
         await crowd(db)
         relay.hold()
-        began = time.monotonic()
-        assert all(await asyncio.gather(*(fails(db) for _ in range(40))))
         # In line, a statement without an answer, the doubt about the others, a connection that does not come about.
-        assert time.monotonic() - began < 5
+        async with asyncio.timeout(SOON):
+            assert all(await asyncio.gather(*(fails(db) for _ in range(MANY))))
         assert await fails(db)
-        later = time.monotonic()
-        assert all(await asyncio.gather(*(fails(db) for _ in range(40))))
-        assert time.monotonic() - later < 0.5, "it is known to be away"
+        async with asyncio.timeout(SOON):  # it is known to be away
+            assert all(await asyncio.gather(*(fails(db) for _ in range(MANY))))
         relay.let_go()
-        assert await seconds_until_back(db) < BACK_SECONDS
+        await comes_back(db)
 
 
 async def test_connections_that_died_in_silence_do_not_poison_the_pool(primary: Primary) -> None:
@@ -111,32 +120,29 @@ async def test_connections_that_died_in_silence_do_not_poison_the_pool(primary: 
     name.target_port = old.port
     name.start()
     try:
-        async with opened(through(name)) as db:
-            await crowd(db)
+        async with opened(through(name), size=16) as db:
+            await crowd(db, 16)
             old.hold()
             name.target_port = primary.port
-            began = time.monotonic()
             assert await fails(db)
-            assert await seconds_until_back(db) < BACK_SECONDS
             # One statement found out for all of them.
-            assert await asyncio.gather(*(works(db) for _ in range(4))) == [True] * 4
-            assert time.monotonic() - began < 1.0 + 2 * BACK_SECONDS
+            assert await comes_back(db) < 8
+            assert await asyncio.gather(*(works(db) for _ in range(16))) == [True] * 16
     finally:
         name.stop()
         old.stop()
 
 
 async def test_a_frozen_server(primary: Primary) -> None:
-    async with opened(primary.database().url) as db:
+    async with opened(primary.database().url, acquire_timeout=LONG) as db:
         await crowd(db)
         primary.pause()
         try:
-            began = time.monotonic()
-            assert all(await asyncio.gather(*(fails(db) for _ in range(20))))
-            assert time.monotonic() - began < 5
+            async with asyncio.timeout(SOON):
+                assert all(await asyncio.gather(*(fails(db) for _ in range(MANY))))
         finally:
             primary.resume()
-        assert await seconds_until_back(db) < BACK_SECONDS
+        await comes_back(db)
 
 
 async def test_a_restart_loses_reads_nothing_and_transactions_nothing_before_they_begin(primary: Primary) -> None:
@@ -159,7 +165,7 @@ async def test_a_crash_of_one_session_restarts_all_of_them(primary: Primary) -> 
         async def all_work() -> bool:
             return all(await asyncio.gather(*(works(db) for _ in range(8))))
 
-        await until(all_work, "statements pass again", 10)
+        await until(all_work, "statements pass again")
 
 
 async def test_a_full_server_leaves_us_the_connections_we_have(primary: Primary) -> None:
@@ -173,7 +179,7 @@ async def test_a_full_server_leaves_us_the_connections_we_have(primary: Primary)
         async with opened(primary.database().url) as late:
             async with no_room(primary):
                 assert await fails(late), "without a connection of our own there is nothing to wait for"
-            assert await seconds_until_back(late) < BACK_SECONDS
+            await comes_back(late)
     finally:
         await asyncio.to_thread(_restart_with_room_for, primary, 200)
 
@@ -212,19 +218,18 @@ async def test_the_kernel_is_told_to_notice_a_peer_that_vanished(primary: Primar
 
 
 async def test_a_statement_that_was_cancelled_ends_and_its_connection_is_not_used_again(primary: Primary) -> None:
-    async with opened(primary.database().url, size=1, statement_timeout=30) as db:
+    async with opened(primary.database().url, size=1, statement_timeout=LONG, acquire_timeout=LONG) as db:
         await db.fetchval("SELECT 1")
-        async with opened(primary.database().url) as watcher:
+        async with opened(primary.database().url, statement_timeout=SOON) as watcher:
             for work in (_sleep, _sleep_in_transaction):
                 task = asyncio.create_task(work(db))
                 await until(lambda: _sleepers(watcher), "the statement runs")
-                began = time.monotonic()
                 task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-                assert await works(db)
-                await until(lambda: _nobody_sleeps(watcher), "Postgres was told to stop it")
-                assert time.monotonic() - began < 2
+                await asyncio.wait([task], timeout=SOON)
+                assert task.cancelled()
+                async with asyncio.timeout(SOON):
+                    assert await works(db)
+                await until(lambda: _nobody_sleeps(watcher), "Postgres was told to stop it", SOON)
 
 
 async def _sleepers(db: pools.Database) -> int:
@@ -236,40 +241,38 @@ async def _nobody_sleeps(db: pools.Database) -> bool:
 
 
 async def _sleep(db: pools.Database) -> None:
-    await db.fetchval("SELECT pg_sleep(60)")
+    await db.fetchval("SELECT pg_sleep(600)")
 
 
 async def _sleep_in_transaction(db: pools.Database) -> None:
     async with db.transaction() as transaction:
-        await transaction.fetchval("SELECT pg_sleep(60)")
+        await transaction.fetchval("SELECT pg_sleep(600)")
 
 
 async def test_who_is_cancelled_does_not_wait_for_a_frozen_server(primary: Primary) -> None:
-    async with opened(primary.database().url, statement_timeout=30) as db:
+    async with opened(primary.database().url, statement_timeout=LONG) as db:
         await crowd(db)
         primary.pause()
         try:
             for work in (_sleep, _sleep_in_transaction):
-                began = time.monotonic()
-                with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.2):
-                        await work(db)
-                assert time.monotonic() - began < 0.5
+                task = asyncio.create_task(work(db))
+                await until(lambda: db.connection_counts().busy, "it waits for the server")
+                task.cancel()
+                await asyncio.wait([task], timeout=SOON)
+                assert task.cancelled()
         finally:
             primary.resume()
-        assert await seconds_until_back(db) < BACK_SECONDS
+        await comes_back(db)
 
 
 async def test_one_session_that_hangs_costs_one_statement(primary: Primary) -> None:
     """As on a disk that does not answer: the session cannot even be cancelled. Others go on."""
-    async with opened(primary.database().url, size=1) as db:
+    async with opened(primary.database().url, size=1, acquire_timeout=LONG) as db:
         pid = await db.fetchval("SELECT pg_backend_pid()")
         os.kill(pid, signal.SIGSTOP)
         try:
-            began = time.monotonic()
             assert await fails(db)
-            assert time.monotonic() - began < 1.5
-            assert await seconds_until_back(db) < 0.5
+            assert await works(db)  # while that session still hangs
             assert await db.fetchval("SELECT pg_backend_pid()") != pid
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -313,14 +316,13 @@ async def test_old_connections_are_replaced(primary: Primary) -> None:
 async def test_a_first_host_that_says_nothing_costs_a_moment_only(primary: Primary, relay: Relay) -> None:
     relay.hold()
     database = HostsDatabase("postgres", "", (relay.port, primary.port))
-    async with opened(database.url, connect_timeout=5) as db:
-        began = time.monotonic()
-        await crowd(db)
-        assert time.monotonic() - began < 1.5
-        again = time.monotonic()
+    async with opened(database.url, connect_timeout=LONG) as db:
+        async with asyncio.timeout(SOON):
+            await crowd(db)
+        asked = relay.accepted
         connection = await db.connect()
         await connection.close()
-        assert time.monotonic() - again < 0.25, "the host that answered is asked first"
+        assert relay.accepted == asked, "the host that answered is asked first"
 
 
 async def test_an_old_primary_that_takes_no_writes_any_more_is_left(primary: Primary) -> None:
@@ -364,7 +366,7 @@ async def test_failover(primary: Primary) -> None:
             await asyncio.to_thread(primary.kill)
             assert await fails(db)
             await asyncio.to_thread(standby.promote)
-            assert await seconds_until_back(db) < BACK_SECONDS
+            await comes_back(db)
             assert await db.fetchval("SELECT inet_server_port()") == standby.port
             async with db.transaction() as transaction:
                 await transaction.execute("CREATE TABLE after_failover ()")

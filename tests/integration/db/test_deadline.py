@@ -24,7 +24,13 @@ from tests.support.standby import Primary
 __all__ = ["rooms"]
 
 SECONDS = 0.7
-ENVIRONMENT = {"SEMPRE_SERVER_API_REQUEST_DEADLINE_SECONDS": str(SECONDS)}
+LONG = 300  # what a request would wait for without its deadline
+SOON = 60.0
+ENVIRONMENT = {
+    "SEMPRE_SERVER_API_REQUEST_DEADLINE_SECONDS": str(SECONDS),
+    "SEMPRE_SERVER_DATABASE_STATEMENT_TIMEOUT_SECONDS": str(LONG),
+    "SEMPRE_SERVER_DATABASE_CONNECT_TIMEOUT_SECONDS": str(LONG),
+}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +95,7 @@ async def test_a_request_that_waits_for_a_lock_is_given_up_and_its_statement_can
         await blocker.execute("SELECT FROM flow_run WHERE id = $1 FOR UPDATE", run)
         began = time.monotonic()
         assert given_up(await hasty.http.post(f"/api/flow_runs/{run}/set_state", json=body))
-        assert SECONDS <= time.monotonic() - began < SECONDS + 1
+        assert SECONDS <= time.monotonic() - began < SOON
         waiting = "SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         await until(lambda: blocker.fetchval(waiting), "nobody waits for the lock any more")
         await transaction.rollback()
@@ -114,7 +120,7 @@ async def test_a_commit_that_hangs_is_found_by_whoever_comes_again(hasty: Rooms,
             *(hasty.http.post(f"/api{path}", json=body) for path, body in [*transitions, *creations])
         )
         assert all(given_up(answer) for answer in answers)
-        assert time.monotonic() - began < SECONDS + 1.5
+        assert time.monotonic() - began < SOON
     finally:
         await asyncio.to_thread(_no_standby, primary)
     for run, body in zip(runs, bodies, strict=True):
@@ -141,11 +147,10 @@ async def test_nothing_is_half_done_after_the_server_froze_under_load(hasty: Roo
     try:
         began = time.monotonic()
         answers = await asyncio.gather(*sent)
-        assert time.monotonic() - began < SECONDS + 1
+        assert time.monotonic() - began < SOON
     finally:
         primary.resume()
     assert any(given_up(answer) for answer in answers)
-    began = time.monotonic()
     for run, body, answer in zip(runs, bodies, answers, strict=True):
         if not given_up(answer):
             assert answer.json()["status"] == "ACCEPT"

@@ -122,7 +122,7 @@ async def test_a_replica_that_lags_is_left_and_taken_again(rooms: Rooms, standby
         assert not replica_of(rooms).usable
     finally:
         await asyncio.to_thread(standby.resume_replay)
-    await until(lambda: replica_of(rooms).usable, "the replica is used again", 5)
+    await until(lambda: replica_of(rooms).usable, "the replica is used again")
     assert await write_and_list(rooms, 5) == 10
 
 
@@ -133,18 +133,18 @@ async def test_a_replica_that_is_not_there_is_not_missed(rooms: Rooms, standby: 
         assert not replica_of(rooms).usable
     finally:
         await asyncio.to_thread(standby.restart)
-    await until(lambda: replica_of(rooms).usable, "the replica is used again", 10)
+    await until(lambda: replica_of(rooms).usable, "the replica is used again")
     assert await write_and_list(rooms, 5) == 10
 
 
 async def test_a_frozen_replica_costs_one_wait(rooms: Rooms, standby: Standby) -> None:
     standby.pause()
     try:
-        async with asyncio.timeout(5):
-            assert await write_and_list(rooms, 5) == 0
+        async with asyncio.timeout(60):  # each alone would wait two seconds
+            assert await write_and_list(rooms, 60) == 0
     finally:
         standby.resume()
-    await until(lambda: replica_of(rooms).usable, "the replica is used again", 10)
+    await until(lambda: replica_of(rooms).usable, "the replica is used again")
 
 
 async def test_what_is_no_standby_is_not_used(own: Database) -> None:
@@ -174,7 +174,7 @@ async def test_a_standby_that_follows_nobody_is_not_used(rooms: Rooms, primary: 
     finally:
         address = f"host=127.0.0.1 port={primary.port} user=postgres application_name=standby_{standby.port}"
         await asyncio.to_thread(standby.statement, f"ALTER SYSTEM SET primary_conninfo = '{address}'", again)
-    await until(lambda: replica_of(rooms).usable, "the replica is used again", 10)
+    await until(lambda: replica_of(rooms).usable, "the replica is used again")
 
 
 async def _is_idle(standby: Standby) -> bool:

@@ -31,7 +31,7 @@ async def ask(socket: websockets.ClientConnection, filter: Any, **more: Any) -> 
 
 
 async def receive(socket: websockets.ClientConnection, count: int) -> list[Json]:
-    messages = [orjson.loads(await asyncio.wait_for(socket.recv(), 10)) for _ in range(count)]
+    messages = [orjson.loads(await asyncio.wait_for(socket.recv(), 60)) for _ in range(count)]
     assert all(set(message) == {"type", "event"} and message["type"] == "event" for message in messages)
     return [message["event"] for message in messages]
 
@@ -176,7 +176,7 @@ async def test_a_slow_reader_is_told_to_come_back(database: Database) -> None:
 
         async def read_on() -> None:
             while True:
-                await asyncio.wait_for(socket.recv(), 10)
+                await asyncio.wait_for(socket.recv(), 60)
 
         with pytest.raises(websockets.ConnectionClosed):
             await read_on()

@@ -144,7 +144,7 @@ async def test_what_could_not_be_sent_is_handed_back_at_once(
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
     async with worker(settings) as infrastructure:
         with pytest.raises(NotStartedNow, match="did not answer"):
-            await asyncio.wait_for(infrastructure.start(job("kubernetes")), 10)
+            await asyncio.wait_for(infrastructure.start(job("kubernetes")), 60)
 
 
 @pytest.mark.parametrize("lands", ["in time", "too late"])

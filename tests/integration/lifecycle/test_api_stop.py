@@ -78,7 +78,7 @@ def test_what_is_seen_of_a_stop(stopping: SempreServer, dial: Dial) -> None:
         assert each.hear_close() == 1012, kind
         each.answer_close()
         assert each.is_ended()
-    assert stopping.process.wait(10) == 0
+    assert stopping.process.wait(60) == 0
 
 
 @at_once
@@ -96,7 +96,7 @@ def test_an_upgrade_that_comes_last_is_accepted_before_it_is_closed(
     connected.answer_close()
     assert holding.hear_close() == 1012
     holding.answer_close()
-    assert stopping.process.wait(10) == 0
+    assert stopping.process.wait(60) == 0
 
 
 def _listens(port: int) -> bool:
@@ -132,7 +132,7 @@ def test_what_clients_say_before_they_read_the_close_counts(
     workers["acknowledged"].say({"type": "ack"})
     for each in sockets:
         each.answer_close()
-    assert stopping.process.wait(10) == 0
+    assert stopping.process.wait(60) == 0
     kept = database.fetch("SELECT id::text FROM event WHERE id = ANY($1::uuid[])", [before, after])
     assert {row["id"] for row in kept} == {before, after}
     queue = {row["task_key"]: row["claimed_by"] for row in database.fetch("SELECT * FROM background_task")}
@@ -149,7 +149,7 @@ def test_a_request_that_outlasts_the_grace_is_told_to_come_again(stopping: Sempr
         assert answer.status_code == 503
         assert float(answer.headers["retry-after"]) > 0
         assert answer.headers["prefect-maintenance"] == "true"
-        assert stopping.process.wait(10) == 0
+        assert stopping.process.wait(60) == 0
     assert database.fetch("SELECT FROM variable WHERE name = 'slow'") == []
 
 
@@ -158,10 +158,10 @@ def test_a_client_that_never_answers_does_not_hold_the_stop(stopping: SempreServ
     dial(stopping).open("/events/out")
     dial(stopping)
     stopping.process.signal(signal.SIGTERM)
-    assert stopping.process.wait(10) == 0
+    assert stopping.process.wait(60) == 0
 
 
-@pytest.mark.parametrize("stopping", [{"DRAIN": "60"}], indirect=True)
+@pytest.mark.parametrize("stopping", [{"DRAIN": "600"}], indirect=True)
 def test_a_second_signal_does_not_wait(stopping: SempreServer, dial: Dial) -> None:
     dial(stopping).open("/events/out")
     stopping.process.signal(signal.SIGTERM)
@@ -171,4 +171,4 @@ def test_a_second_signal_does_not_wait(stopping: SempreServer, dial: Dial) -> No
         stopping.process.signal(signal.SIGTERM)  # one in the same moment is the first one's echo
         return not stopping.process.running()
 
-    eventually(is_over, "the end", timeout=5)
+    eventually(is_over, "the end")

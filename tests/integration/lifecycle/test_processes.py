@@ -40,7 +40,7 @@ def test_workers_share_the_embedded_database_and_outlive_each_other(home: Path, 
         transport = httpx.HTTPTransport(retries=3)
         with httpx.Client(transport=transport, headers={"Connection": "close"}) as http:
             victim.kill()
-            victim.wait(10)
+            victim.wait(60)
             for _ in range(50):
                 assert http.get(f"{url}/flows/name/embedded").status_code == 200
         process.wait_for_output("ended with -9")

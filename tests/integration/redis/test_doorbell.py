@@ -22,8 +22,8 @@ from tests.support.scopes import until
 
 
 @asynccontextmanager
-async def replica(database: Database, redis_url: str | None) -> AsyncIterator[Scope]:
-    env = {"SEMPRE_SERVER_DATABASE_CONNECTION_URL": database.url, "SEMPRE_REDIS_URL": redis_url or ""}
+async def replica(database: Database, redis_url: str | None, **more: str) -> AsyncIterator[Scope]:
+    env = {"SEMPRE_SERVER_DATABASE_CONNECTION_URL": database.url, "SEMPRE_REDIS_URL": redis_url or "", **more}
     async with open_resources(load_settings(env)) as scope:
         if redis_url is not None:
             link = scope.redis.streams
@@ -32,18 +32,16 @@ async def replica(database: Database, redis_url: str | None) -> AsyncIterator[Sc
         yield scope
 
 
-async def seconds_until_heard(by: Doorbell, rung: Doorbell, topic: str = "events") -> float:
-    """How long one single ring takes. Fails after ten seconds."""
+async def is_heard(by: Doorbell, rung: Doorbell, topic: str = "events") -> None:
+    """One single ring: it must not get lost."""
     with by.listening(topic) as bell:
-        began = time.monotonic()
         rung.ring(topic)
-        await asyncio.wait_for(bell.wait(), 10)
-        return time.monotonic() - began
+        await until(bell.is_set, "the ring is heard")
 
 
-async def both_ways(one: Scope, other: Scope, topic: str = "events") -> float:
-    first = await seconds_until_heard(one.doorbell, other.doorbell, topic)
-    return max(first, await seconds_until_heard(other.doorbell, one.doorbell, topic))
+async def both_ways(one: Scope, other: Scope, topic: str = "events") -> None:
+    await is_heard(one.doorbell, other.doorbell, topic)
+    await is_heard(other.doorbell, one.doorbell, topic)
 
 
 async def in_use(one: Scope, other: Scope) -> None:
@@ -66,41 +64,42 @@ async def in_use(one: Scope, other: Scope) -> None:
 
 
 async def test_over_redis_alone(database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within milliseconds, and Postgres need not help."""
+    """Postgres need not help."""
     async with replica(database, redis_server.url) as one, replica(database, redis_server.url) as other:
         await in_use(one, other)
-        monkeypatch.setattr("sempre.server.feed.doorbell._SECOND_SECONDS", 60)
-        assert min([await both_ways(one, other, "work:x") for _ in range(5)]) < 0.1
+        monkeypatch.setattr("sempre.server.feed.doorbell._SECOND_SECONDS", 600)
+        for _ in range(5):
+            await both_ways(one, other, "work:x")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_it_is_heard_whatever_happens_to_redis(
     database: Database, redis_server: RedisServer, relay: Relay, fault: Fault
 ) -> None:
+    patient = {"SEMPRE_REDIS_COMMAND_BUDGET_SECONDS": "5"}
     async with (
-        replica(database, redis_server.url) as one,
-        replica(database, redis_server.url_of(port=relay.port)) as other,
+        replica(database, redis_server.url, **patient) as one,
+        replica(database, redis_server.url_of(port=relay.port), **patient) as other,
     ):
         await in_use(one, other)
         await asyncio.to_thread(fault.begin, redis_server, relay)
+        await both_ways(one, other)  # the ring that meets the fault may wait until it is noticed
         began = time.monotonic()
-        slowest = 0.0
-        while time.monotonic() - began < 3:
-            slowest = max(slowest, await both_ways(one, other))
-        assert slowest < 2.5, "the ring that meets the fault may wait until it is noticed"
-        assert await both_ways(one, other) < 0.6, "those after it wait for nothing"
+        for _ in range(20):
+            await both_ways(one, other)
+        assert time.monotonic() - began < 60, "those after it wait for nothing: it would be five seconds, forty times"
         await asyncio.to_thread(fault.end, redis_server, relay)
         for scope in (one, other):
             link = scope.redis.streams
             assert link is not None
             await until(lambda link=link: link.up, "Redis is there again")  # type: ignore[misc]
-        assert await both_ways(one, other) < 2.5
+        await both_ways(one, other)
 
 
 async def test_a_replica_without_redis_hears_and_is_heard(database: Database, redis_server: RedisServer) -> None:
     async with replica(database, redis_server.url) as one, replica(database, None) as other:
         await in_use(one, other)
-        assert await both_ways(one, other) < 1.0
+        await both_ways(one, other)
 
 
 async def test_what_was_missed_is_made_up_for(

@@ -221,19 +221,21 @@ async def _so_far(asked: Asked, which: int) -> list[int]:
 async def test_a_redis_that_hangs_delays_nobody_for_long(
     database: Database, redis_server: RedisServer, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor more than one question before it is known to be away."""
-    async with opened(database, redis_server.url, SEMPRE_REDIS_CACHE_URL=redis_server.url_of(1)) as one:
+    """Nor more than one question a second: it need not be known to be away."""
+    more = {"SEMPRE_REDIS_CACHE_URL": redis_server.url_of(1), "SEMPRE_REDIS_COMMAND_BUDGET_SECONDS": "120"}
+    async with opened(database, redis_server.url, **more) as one:
         await ready(one)
         monkeypatch.setattr(figures, "_PATIENCE_SECONDS", 0.1)
         assert one.redis.cache is not None
         waits = count_calls(one.redis.cache, monkeypatch)
         redis_server.pause()
         began = time.monotonic()
-        await number(one, 0, CHEAP)
-        assert time.monotonic() - began < 0.45  # a command's whole budget is half a second
         for which in range(50):
             await number(one, which, CHEAP)
-        assert len(waits) <= 1 + time.monotonic() - began
+        took = time.monotonic() - began
+        assert took < 60, "who asks waits for a moment, not for as long as a command may take"
+        assert len(waits) <= 1 + took
+        redis_server.resume()  # whoever closes takes leave, within the budget
 
 
 def count_calls(link: Link, monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -99,7 +99,7 @@ def test_cancelling_reaches_code_that_waits(scripts: Scripts) -> None:
     for name, process in zip(("waiting", "awaiting"), processes, strict=True):
         run = eventually(partial(running, scripts, name), f"{name} runs")
         scripts.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=55)
         assert "HOOK Cancelling" in output, output
         assert "STATE Cancelled" in output, output
         assert scripts.get(f"/flow_runs/{run['id']}")["state_type"] == "CANCELLED"
@@ -109,7 +109,7 @@ def test_sigterm_crashes_a_run_and_its_parent(scripts: Scripts) -> None:
     process = scripts.start(scripts.write("waiting", WAITING), "outer")
     child = eventually(partial(running, scripts, "waiting"), "the child runs")
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=55)
     assert process.returncode != 0, output
     assert scripts.flow_run("outer")["state_name"] == "Crashed"
     assert scripts.get(f"/flow_runs/{child['id']}")["state_name"] == "Crashed"
@@ -319,7 +319,7 @@ def test_background_tasks(scripts: Scripts) -> None:
         assert "VALUES [2, 4]" in scripts.run(path, "delay")
     finally:
         worker.send_signal(signal.SIGTERM)
-        output, _ = worker.communicate(timeout=20)
+        output, _ = worker.communicate(timeout=55)
     assert worker.returncode == 0, output
 
 

@@ -269,7 +269,7 @@ async def test_five_hundred_deployments_in_a_moment(scope: Scope) -> None:
     print(f"500 deployments: first pass {first:.2f} s, one more date each {later:.2f} s")
     count = await scope.db.fetchval("SELECT count(*) FROM flow_run")
     assert count >= 500 * 60
-    assert later < 5  # measured 0.6 s; a machine that does eight things at once needs room
+    assert later < first, "what is new costs, not what is there"
 
 
 async def test_limits_of_their_own_go_with_their_slots(scope: Scope) -> None:

@@ -97,7 +97,7 @@ async def test_a_failure_is_recorded_and_tried_again(scope: Scope, caplog: pytes
 
     await until(failed, "the error is recorded")
     await until(recovered, "a later round succeeds and clears it")
-    assert one.ages()[flaky.name] < 5
+    assert one.ages()[flaky.name] < 60
     assert one.late() == {}
     await one.stop()
     assert "failed" in caplog.text

@@ -29,7 +29,7 @@ def test_runs_start_when_the_server_tells_of_them(stage: Stage) -> None:
     times = {state["name"]: datetime.fromisoformat(state["timestamp"]) for state in states}
     took = (times["Running"] - times["Scheduled"]).total_seconds()
     print(f"from created to Running: {took:.3f} s")
-    assert took < 10, "the next look would have come after ten minutes"
+    assert took < 60, "the next look would have come after ten minutes"
     (pid,) = noted(seen)
     assert run["infrastructure_pid"].endswith(f":{pid}")
 

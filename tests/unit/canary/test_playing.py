@@ -105,7 +105,7 @@ def test_an_interrupt_ends_those_that_play() -> None:
         stage.wait("for ever", lambda: False)
 
     def end(stage: Stage) -> None:
-        playing.wait(20)
+        playing.wait(60)
 
     def interrupt(outcome: Outcome) -> None:
         raise KeyboardInterrupt

@@ -48,7 +48,7 @@ async def test_cancelling_the_caller_cancels_the_work() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert ended.wait(10)
+    assert ended.wait(60)
 
 
 def test_it_does_not_wait_for_itself() -> None:
@@ -113,7 +113,7 @@ def test_what_the_end_cancels_cleans_up_in_the_loop_that_it_was_in() -> None:
             same.append(await backstage.arun(loop()) is asyncio.get_running_loop())
 
     waiting = backstage.spawn(work())
-    assert begun.wait(10)
+    assert begun.wait(60)
     backstage.close(5)
     assert same == [True]
     assert waiting.cancelled()

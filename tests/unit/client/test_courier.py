@@ -39,7 +39,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 
 async def finished(courier: Courier) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await courier.run(until_empty=True)
 
 

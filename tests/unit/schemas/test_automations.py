@@ -101,9 +101,9 @@ def test_a_deep_tree_of_bad_triggers_is_refused_at_once() -> None:
     body: dict[str, Any] = {"type": "nope"}
     for _ in range(40):
         body = {"type": "compound", "triggers": [body], "require": "any", "within": None}
-    began = time.monotonic()
+    began = time.process_time()
     assert complaints(TRIGGER, body)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 10, "each level must not double what the one below costs"
 
 
 def test_new_ids_on_every_level() -> None:

@@ -18,7 +18,8 @@ from sempre.sdk.tasks import task
 from tests.support.wait import eventually
 from tests.unit.sdk.fakes import FakeWorld
 
-LONG = 60.0
+LONG = 600.0
+SOON = 60.0
 
 
 def cancel(world: FakeWorld) -> None:
@@ -67,12 +68,12 @@ def test_tasks_in_threads_are_interrupted(world: FakeWorld, begun: Begun, kind: 
     def cancelled() -> None:
         endless.submit()
         after.submit()
-        assert begun.event.wait(10)
+        assert begun.event.wait(SOON)
         cancel(world)
 
     began = time.monotonic()
     assert cancelled(return_state=True).is_cancelled()
-    assert time.monotonic() - began < LONG / 4
+    assert time.monotonic() - began < SOON
     assert begun.seen == ["cleaned up"]
     assert world.states(kind)[-1] == "Crashed"
     assert "Running" not in world.states("after")
@@ -87,7 +88,7 @@ def test_a_retry_is_not_waited_for(world: FakeWorld, begun: Begun) -> None:
 
     began = time.monotonic()
     assert cancelled(return_state=True).is_cancelled()
-    assert time.monotonic() - began < LONG / 4
+    assert time.monotonic() - began < SOON
 
 
 def test_when_the_time_of_a_flow_is_over(world: FakeWorld, begun: Begun) -> None:
@@ -108,7 +109,7 @@ def test_a_flow_that_waits_for_its_tasks_only(world: FakeWorld, begun: Begun) ->
 
     async def both() -> Any:
         running = asyncio.ensure_future(returned(return_state=True))
-        await asyncio.to_thread(begun.event.wait, 10)
+        await asyncio.to_thread(begun.event.wait, SOON)
         world.watches[0].cancelled = True
         running.cancel()
         return await running
@@ -128,11 +129,11 @@ def test_a_flow_in_a_thread_is_reached_while_it_waits(world: FakeWorld, begun: B
 
     thread = threading.Thread(target=lambda: states.append(waiting(return_state=True)))
     thread.start()
-    assert begun.event.wait(10)
+    assert begun.event.wait(SOON)
     world.watches[0].cancelled = True
     assert thread.ident is not None
     interrupt_thread(thread.ident, TerminationSignal)
-    thread.join(10)
+    thread.join(SOON)
     assert [state.name for state in states] == ["Cancelled"]
 
 
@@ -152,5 +153,5 @@ def test_tasks_in_processes_are_interrupted(world: FakeWorld, tmp_path: Path) ->
 
     began = time.monotonic()
     assert cancelled(return_state=True).is_cancelled()
-    assert time.monotonic() - began < LONG / 2
+    assert time.monotonic() - began < SOON
     eventually(lambda: world.states("endless")[-1] == "Crashed", "the end of the task is told")

@@ -144,7 +144,7 @@ def test_a_runner_with_one_thread_does_not_wait_for_itself(world: FakeWorld) -> 
 
     @task
     def first() -> int:
-        release.wait(5)
+        release.wait(60)
         return 1
 
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
@@ -153,7 +153,7 @@ def test_a_runner_with_one_thread_does_not_wait_for_itself(world: FakeWorld) -> 
         b = ok.submit(a)
         c = ok.submit(5)
         release.set()
-        done = [future.result() for future in as_completed([a, b, c], timeout=5)]
+        done = [future.result() for future in as_completed([a, b, c], timeout=60)]
         return sum(done)
 
     assert chain() == 7

@@ -48,7 +48,7 @@ class Pool:
 
     async def next_look(self) -> None:
         self.looked.clear()
-        await asyncio.wait_for(self.looked.wait(), 5)
+        await asyncio.wait_for(self.looked.wait(), 60)
 
 
 async def _playing(pool: Pool, keeper: Keeper, limit: int | None, interval: float = 600) -> tuple[Dispatcher, Any]:
@@ -76,7 +76,7 @@ def test_never_more_than_the_limit_and_the_next_as_soon_as_there_is_room() -> No
         await asyncio.sleep(0)
         assert len(keeper.taken) == 2
         dispatcher.stop()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
 
     asyncio.run(play())
 
@@ -89,7 +89,7 @@ def test_what_is_refused_holds_up_nobody() -> None:
         dispatcher, task = await _playing(pool, keeper, 1)
         assert set(keeper.taken) == {pool.runs[1]}
         dispatcher.stop()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
 
     asyncio.run(play())
 
@@ -109,6 +109,6 @@ def test_failures_are_outlived() -> None:
         await asyncio.sleep(0)
         assert set(keeper.taken) == set(pool.runs)
         dispatcher.stop()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
 
     asyncio.run(play())
