@@ -66,7 +66,7 @@ def executor(player: str, folder: Path) -> Execute:
 
 
 async def play_kubelet(kube: KubeApi, execute: Execute) -> None:
-    [started] = await until(lambda: asyncio.sleep(0, kube.all("jobs")), len, timeout=60)
+    [started] = await until(lambda: kube.all("jobs"), len)
     pod = await kube.run(await kube.add_pod(started))
     container: Object = started["spec"]["template"]["spec"]["containers"][0]
     code = await execute(container["args"], {entry["name"]: entry["value"] for entry in container["env"]})
@@ -78,7 +78,7 @@ async def play_engine(engine: DockerEngine, execute: Execute) -> None:
     def running() -> list[Container]:
         return [container for container in engine.containers.values() if container.status == "running"]
 
-    [container] = await until(lambda: asyncio.sleep(0, running()), len, timeout=60)
+    [container] = await until(running, len)
     code = await execute(container.body["Cmd"], dict(entry.split("=", 1) for entry in container.body["Env"]))
     await engine.exit(container, code)
 

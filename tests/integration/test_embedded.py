@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from sempre.db.embedded import EmbeddedPostgresError, embedded_is_running, start_embedded, stop_embedded
+from tests.support.wait import eventually
 
 NOBODY = 65534
 
@@ -68,13 +69,6 @@ def let_go(process: subprocess.Popen[str]) -> str:
     out, err = process.communicate("\n", timeout=60)
     assert process.returncode == 0, err
     return out.strip()
-
-
-def wait_until(predicate: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.02)
 
 
 async def ask(dsn: str, sql: str) -> object:
@@ -135,8 +129,8 @@ async def test_a_killed_server_comes_back(home: Path) -> None:
     with start_embedded(home) as share:
         assert share.ensure_running() is False
         os.kill(postmaster_pid(home), signal.SIGKILL)
-        wait_until(lambda: not embedded_is_running(home), "the server is gone")
-        wait_until(share.ensure_running, "started again")
+        eventually(lambda: not embedded_is_running(home), "the server is gone")
+        eventually(share.ensure_running, "started again")
         assert await ask(share.dsn, "select 1") == 1
 
 
@@ -189,7 +183,7 @@ def test_a_home_shared_with_another_container_is_refused(home: Path) -> None:
     with start_embedded(home):
         (home / "database" / "namespace").write_text("elsewhere pid:[1]")
         os.kill(postmaster_pid(home), signal.SIGKILL)
-        wait_until(lambda: not embedded_is_running(home), "the server is gone")
+        eventually(lambda: not embedded_is_running(home), "the server is gone")
         with pytest.raises(EmbeddedPostgresError, match="another container"):
             start_embedded(home)
 

@@ -16,12 +16,14 @@ from sempre.client import ApiRefused, Client, backstage, get_client, shipping
 from sempre.client.scheduled_tasks import ScheduledTaskRuns
 from sempre.client.streams import EventStream, LogStream
 from sempre.client.worker_channel import Cleanup, Hello, WorkerChannel
+from sempre.schemas.logs import Log
 from sempre.schemas.work_pools import WorkPoolResponse
 from sempre.settings import ClientSettings
 from sempre.settings.client import ApiSettings
 from tests.support.database import Database
 from tests.support.net import LOOPBACK
 from tests.support.relay import Relay
+from tests.support.scopes import until
 from tests.support.servers import SempreServer
 from tests.support.wait import eventually
 
@@ -133,10 +135,12 @@ async def test_log_lines_as_they_are_written(client: Client, relay: Relay, setti
         await client.create_logs([line])
 
     async with LogStream({"flow_run_id": {"any_": [run.id]}}, settings=settings) as stream:
-        await asyncio.sleep(0.2)  # the subscription is not confirmed by the server
-        await write("one")
-        line = await stream.anext(30)
-        assert line is not None
+
+        async def heard() -> Log | None:  # the subscription is not confirmed by the server
+            await write("one")
+            return await stream.anext(0.5)
+
+        line = await until(heard, "a line is heard")
         assert line.message == "one"
 
 

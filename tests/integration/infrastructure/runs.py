@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+import inspect
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 from sempre.client import Client
-
-T = TypeVar("T")
+from tests.support import scopes
 
 
 async def claimed_run(client: Client) -> UUID:
@@ -21,19 +20,16 @@ async def claimed_run(client: Client) -> UUID:
     return run.id
 
 
-async def until(look: Callable[[], Awaitable[T]], good: Callable[[T], object], timeout: float = 15) -> T:
-    """What `look` gives as soon as it is good."""
-    last: Any = None
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                found = await look()
-                if good(found):
-                    return found
-                last = found
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"not within {timeout} s; last: {last!r}") from None
+async def until(look: Callable[[], Any], good: Callable[[Any], object]) -> Any:
+    """What `look`, a plain or an async function, gives as soon as it is good."""
+
+    async def found() -> tuple[Any] | None:
+        seen = look()
+        value = await seen if inspect.isawaitable(seen) else seen
+        return (value,) if good(value) else None
+
+    (value,) = await scopes.until(found, "what is looked at is as it should be")
+    return value
 
 
 async def states(client: Client, run_id: UUID) -> list[tuple[str | None, str | None]]:

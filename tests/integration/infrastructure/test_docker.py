@@ -62,10 +62,10 @@ async def test_a_run_from_its_start_to_its_end(
         assert container.networks == ["one", "two"]
         watching = asyncio.create_task(infrastructure.watch(of, identifier))
         await engine.print(container, "hello")
-        await until(lambda: asyncio.sleep(0, capsys.readouterr().out), lambda text: text == "hello\n")
+        await until(lambda: capsys.readouterr().out, lambda text: text == "hello\n")
         await engine.break_streams()
         await engine.print(container, "from inside")
-        await until(lambda: asyncio.sleep(0, capsys.readouterr().out), lambda text: text == "from inside\n")
+        await until(lambda: capsys.readouterr().out, lambda text: text == "from inside\n")
         assert not watching.done()
         await engine.print(container, "bye")
         await engine.exit(container, 3)

@@ -155,7 +155,7 @@ async def test_a_worker_that_died_while_it_created_a_job(
     kube.faults = [Fault("POST", "/jobs$", late=True, times=1000)]
     async with worker(settings) as dying:
         starting = asyncio.create_task(dying.start(of))
-        await until(lambda: asyncio.sleep(0, kube.on_their_way), bool)
+        await until(lambda: kube.on_their_way, bool)
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
     kube.faults = []
@@ -291,7 +291,7 @@ async def test_one_namespace_is_enough(kube: KubeApi, settings: ClientSettings, 
     async with worker(settings) as infrastructure:
         started = await begun(kube, infrastructure, of)
         watching = asyncio.create_task(infrastructure.watch(of, identifier(started)))
-        await until(lambda: asyncio.sleep(0, ("GET", "/api/v1/namespaces/flows/pods") in kube.requests), bool)
+        await until(lambda: ("GET", "/api/v1/namespaces/flows/pods") in kube.requests, bool)
         await kube.end_job(started)
         assert await watching == 0
         assert ("GET", "/api/v1/namespaces/default/pods") in kube.requests
@@ -313,11 +313,11 @@ async def test_what_is_wrong_with_a_pod_is_said_once(
         pod = await kube.add_pod(await begun(kube, infrastructure, of))
         waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
         pod = await kube.pod(pod, "Pending", waiting)
-        await until(lambda: asyncio.sleep(0, len(told)), lambda count: count == 2)
+        await until(lambda: len(told), lambda count: count == 2)
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
         await kube.pod(pod, "Pending", waiting)
     async with worker(settings):  # and again it hears of it
-        await until(lambda: asyncio.sleep(0, len(told)), lambda count: count == 3)
+        await until(lambda: len(told), lambda count: count == 3)
         said = await lines(client, of.flow_run_id)
     assert [line.split(":")[0] for line in said] == ["ImagePullError"]
 

@@ -11,12 +11,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.wait import eventually
 
 # Found by every Python of the test at its start, also by spawned children.
 STAND_IN = """
@@ -88,13 +90,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(predicate: Callable[[], object], what: str, timeout: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.02)
-
-
 def get(port: int, path: str, timeout: float = 5.0) -> Any:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/{path}", timeout=timeout) as answer:
         return json.loads(answer.read())
@@ -137,7 +132,7 @@ def ended(process: subprocess.Popen[str], code: int) -> str:
 def test_start_serves_says_where_and_ends_with_0(env: dict[str, str], number: int) -> None:
     port = free_port()
     with sempre(env, "server", "start", "--port", str(port)) as process:
-        wait_until(lambda: answers(port), "the API answers")
+        eventually(lambda: answers(port), "the API answers")
         assert get(port, "facts") == {"pid": process.pid, "services": True, "draining": False}
         process.send_signal(number)
         err = ended(process, 0)
@@ -150,17 +145,17 @@ def test_no_services(env: dict[str, str], variable: str | None) -> None:
     port = free_port()
     flags = () if variable else ("--no-services",)
     with sempre({**env, **({variable: "1"} if variable else {})}, "server", "start", "--port", str(port), *flags):
-        wait_until(lambda: answers(port), "the API answers")
+        eventually(lambda: answers(port), "the API answers")
         assert get(port, "facts")["services"] is False
 
 
 def test_a_request_in_flight_is_finished(env: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
     with sempre(env, "server", "start", "--port", str(port)) as process:
-        wait_until(lambda: answers(port), "the API answers")
+        eventually(lambda: answers(port), "the API answers")
         code = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}/api/slow', timeout=20).read())"
         client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        wait_until((tmp_path / "slow").exists, "the request has arrived")
+        eventually((tmp_path / "slow").exists, "the request has arrived")
         process.terminate()
         out, _ = client.communicate(timeout=30)
         ended(process, 0)
@@ -171,15 +166,15 @@ def test_drain_keeps_serving_for_a_while(env: dict[str, str]) -> None:
     port = free_port()
     env = {**env, "SEMPRE_SERVER_API_SHUTDOWN_DRAIN_SECONDS": "60"}
     with sempre(env, "server", "start", "--port", str(port)) as process:
-        wait_until(lambda: answers(port), "the API answers")
+        eventually(lambda: answers(port), "the API answers")
         process.terminate()
-        wait_until(lambda: get(port, "facts")["draining"], "the application knows that it drains")
+        eventually(lambda: get(port, "facts")["draining"], "the application knows that it drains")
 
         def ended_at_once() -> bool:
             process.terminate()  # the second signal does not wait; one in the same moment is the first one's echo
             return process.poll() is not None
 
-        wait_until(ended_at_once, "the end of an impatient stop")
+        eventually(ended_at_once, "the end of an impatient stop")
         assert process.returncode in (0, 1, -signal.SIGTERM)  # it was asked more than once on its way out
 
 
@@ -187,10 +182,10 @@ def test_a_stop_signal_that_comes_twice_at_once_is_one(env: dict[str, str]) -> N
     port = free_port()
     env = {**env, "SEMPRE_SERVER_API_SHUTDOWN_DRAIN_SECONDS": "1"}
     with sempre(env, "server", "start", "--port", str(port)) as process:
-        wait_until(lambda: answers(port), "the API answers")
+        eventually(lambda: answers(port), "the API answers")
         began = time.monotonic()
         process.terminate()
-        wait_until(lambda: get(port, "facts")["draining"], "the application knows that it drains")
+        eventually(lambda: get(port, "facts")["draining"], "the application knows that it drains")
         process.terminate()
         ended(process, 0)
         assert time.monotonic() - began >= 1
@@ -215,7 +210,7 @@ def test_a_taken_port_is_said_at_once(env: dict[str, str]) -> None:
 def test_services_process_runs_until_a_signal(env: dict[str, str], tmp_path: Path) -> None:
     mark = tmp_path / "services"
     with sempre(env, "server", "services", "start") as process:
-        wait_until(mark.exists, "the services run")
+        eventually(mark.exists, "the services run")
         process.terminate()
         ended(process, 0)
     assert not mark.exists()  # they were told, not killed
@@ -229,20 +224,20 @@ def both_workers(port: int) -> set[int]:
         seen.add(get(port, "facts")["pid"])
         return len(seen) == 2
 
-    wait_until(ask, "two workers take requests")
+    eventually(ask, "two workers take requests")
     return seen
 
 
 def test_workers_are_replaced_and_leave_with_the_supervisor(env: dict[str, str], tmp_path: Path) -> None:
     port, mark = free_port(), tmp_path / "services"
     with sempre(env, "server", "start", "--port", str(port), "--workers", "2") as process:
-        wait_until(lambda: answers(port) and mark.exists() and mark.read_text(), "the API answers, the services run")
+        eventually(lambda: answers(port) and mark.exists() and mark.read_text(), "the API answers, the services run")
         services = int(mark.read_text())
         seen = both_workers(port)
         assert process.pid not in seen
         victim = seen.pop()
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: not alive(victim), "the victim is gone")
+        eventually(lambda: not alive(victim), "the victim is gone")
         replaced = both_workers(port)
         assert victim not in replaced
         process.terminate()
@@ -254,7 +249,7 @@ def test_workers_are_replaced_and_leave_with_the_supervisor(env: dict[str, str],
 def test_ctrl_c_on_the_group_is_an_orderly_stop(env: dict[str, str], tmp_path: Path) -> None:
     port, mark = free_port(), tmp_path / "services"
     with sempre(env, "server", "start", "--port", str(port), "--workers", "2") as process:
-        wait_until(lambda: answers(port) and mark.exists(), "the API answers, the services run")
+        eventually(lambda: answers(port) and mark.exists(), "the API answers, the services run")
         os.killpg(process.pid, signal.SIGINT)
         assert "Traceback" not in ended(process, 0)
     assert not mark.exists()
@@ -263,11 +258,11 @@ def test_ctrl_c_on_the_group_is_an_orderly_stop(env: dict[str, str], tmp_path: P
 def test_a_killed_supervisor_leaves_no_orphans(env: dict[str, str], tmp_path: Path) -> None:
     port, mark = free_port(), tmp_path / "services"
     with sempre(env, "server", "start", "--port", str(port), "--workers", "2") as process:
-        wait_until(lambda: answers(port) and mark.exists() and mark.read_text(), "the API answers, the services run")
+        eventually(lambda: answers(port) and mark.exists() and mark.read_text(), "the API answers, the services run")
         children = {*both_workers(port), int(mark.read_text())}
         process.kill()
-        wait_until(lambda: not any(alive(pid) for pid in children), "the children follow")
-        wait_until(lambda: not answers(port), "the port is free")
+        eventually(lambda: not any(alive(pid) for pid in children), "the children follow")
+        eventually(lambda: not answers(port), "the port is free")
 
 
 def test_children_that_crash_again_and_again_end_it_with_a_reason(env: dict[str, str]) -> None:

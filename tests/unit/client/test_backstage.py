@@ -35,16 +35,17 @@ async def test_arun_and_run_inside_a_running_loop() -> None:
 
 
 async def test_cancelling_the_caller_cancels_the_work() -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     async def work() -> None:
+        begun.set()
         try:
             await asyncio.sleep(3600)
         finally:
             ended.set()
 
     waiting = asyncio.create_task(backstage.arun(work()))
-    await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(begun.wait, 60)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
