@@ -19,7 +19,7 @@ from tests.support.runs import checked
 from tests.support.servers import SempreServer
 
 PAGES = {page.path.relative_to(ROOT).as_posix(): page for page in pages()}
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"(?:\]\(|^\[[^\]]+\]: )([^)#\s]+)(?:#[^)]*)?", re.MULTILINE)
 RUNNER = Path(__file__).with_name("run_page.py")
 
 
