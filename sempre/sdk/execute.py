@@ -18,7 +18,7 @@ from uuid import UUID
 from sempre.sdk.api import ClientOrchestrator
 from sempre.sdk.deploying.fetching import fetch_code, log_of_run
 from sempre.sdk.engine.calls import execute_flow_run
-from sempre.sdk.engine.related import related_to
+from sempre.sdk.engine.related import related_to, with_tags
 from sempre.sdk.engine.world import current_world
 from sempre.sdk.errors import Abort, Pause, TerminationSignal
 from sempre.sdk.flows import Flow
@@ -51,6 +51,7 @@ def execute(flow_run_id: UUID) -> int:
 
     api = ClientOrchestrator()
     run = backstage.run(api.read_flow_run(flow_run_id))
+    run.deployment_name = _variable("DEPLOYMENT_NAME")
     if run.state is not None and run.state.is_cancelling():
         backstage.run(api.propose(run.id, Cancelled(message="Cancelled before it began."), run.id, True))
         _tell_cancelled(run, None)
@@ -83,11 +84,12 @@ def execute(flow_run_id: UUID) -> int:
 def _tell_cancelled(run: FlowRun, flow_name: str | None) -> None:
     """That somebody cancelled the run, and it has ended here."""
     related = related_to(
-        deployment=(run.deployment_id, _variable("DEPLOYMENT_NAME")),
+        deployment=(run.deployment_id, run.deployment_name),
         flow=(run.flow_id, flow_name or _variable("FLOW_NAME")),
         flow_run=(run.id, run.name),
     )
-    current_world().emit(cancelled_event(os.environ.get(RUNNER_NAME, STANDALONE), related))
+    told = cancelled_event(os.environ.get(RUNNER_NAME, STANDALONE), with_tags(related, sorted(run.tags)))
+    current_world().emit(told)
 
 
 async def _wait(outcome: Any) -> Any:
@@ -103,6 +105,7 @@ def _flow_of(run: FlowRun, api: ClientOrchestrator) -> Flow[..., Any]:
         if run.deployment_id is None:
             raise ValueError("the run has no deployment, so nothing says where its code is")
         deployment = backstage.run(api.call("GET", f"/deployments/{run.deployment_id}"))
+        run.deployment_name = deployment["name"]
         fetch_code(deployment, run)
         entrypoint = deployment.get("entrypoint")
         if not entrypoint:

@@ -35,6 +35,8 @@ class FlowRun:
     parent_task_run_id: UUID | None = None
     deployment_id: UUID | None = None
     deployment_version: str | None = None
+    deployment_name: str | None = None
+    """Where it is known: the server says it of the deployment."""
     idempotency_key: str | None = None
     work_queue_id: UUID | None = None
     work_queue_name: str | None = None

@@ -18,6 +18,7 @@ from sempre.schemas.deployments import DeploymentResponse
 from sempre.schemas.flow_runs import FlowRun
 from sempre.schemas.flows import Flow
 from sempre.schemas.work_pools import WorkPoolResponse
+from sempre.sdk.engine.related import related_to, with_tags
 from sempre.sdk.serving.environment import attribution, settings_environment
 from sempre.settings import ClientSettings
 
@@ -81,22 +82,10 @@ class JobContext:
 
     @property
     def related(self) -> list[dict[str, str]]:
-        """Deployment, flow, run and pool as events name them."""
-        named = (
-            ("deployment", self.deployment),
-            ("flow", self.flow),
-            ("flow-run", self.run),
-            ("work-pool", self.pool),
-        )
-        return [
-            {
-                "prefect.resource.id": f"prefect.{role}.{thing.id}",
-                "prefect.resource.role": role,
-                "prefect.resource.name": thing.name,
-            }
-            for role, thing in named
-            if thing is not None
-        ]
+        """Deployment, flow, run and pool as events name them, and the run's tags."""
+        named = {"deployment": self.deployment, "flow": self.flow, "flow_run": self.run, "work_pool": self.pool}
+        known = {role: (thing.id, thing.name) for role, thing in named.items() if thing is not None}
+        return with_tags(related_to(**known), sorted(self.run.tags))
 
 
 async def resolve_job(client: Client, context: JobContext, settings: ClientSettings, folder: Path) -> JobConfiguration:

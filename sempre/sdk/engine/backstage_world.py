@@ -35,8 +35,8 @@ class BackstageWorld:
     async def aask(self, request: Request) -> Any:
         return await backstage.arun(request.of(self.api))
 
-    def watch(self, run: FlowRun) -> RunWatch:
-        return RunWatch(run, self.api, self.emit, get_current_settings().flows.heartbeat_frequency)
+    def watch(self, run: FlowRun, flow_name: str) -> RunWatch:
+        return RunWatch(run, flow_name, self.api, self.emit, get_current_settings().flows.heartbeat_frequency)
 
     @property
     def api(self) -> ClientOrchestrator:

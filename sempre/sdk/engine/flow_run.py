@@ -82,7 +82,7 @@ def run_flow(call: FlowCall, world: World) -> Steps[FlowEnd]:
         return FlowEnd(created.end)
     if created.problem is not None:
         return (yield from _does_not_start(call, run, created.problem))
-    watch = world.watch(run)
+    watch = world.watch(run, call.flow.name)
     try:
         return (yield from _attempts(call, run, created.parameters, watch))
     except (KeyboardInterrupt, SystemExit, Signal, asyncio.CancelledError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sempre.sdk.runs import FlowRun
 
-__all__ = ["related_to", "related_to_flow_run", "with_tags"]
+__all__ = ["related_to", "related_to_flow_run", "surroundings_of", "with_tags"]
 
 Related = list[dict[str, str]]
 
@@ -27,10 +27,14 @@ def related_to(**named: tuple[Any, str | None]) -> Related:
 
 def related_to_flow_run(run: FlowRun, flow_name: str | None) -> Related:
     """The resources that events of its task runs are related to: the run, all it belongs to, and its tags."""
+    return related_to(flow_run=(run.id, run.name)) + surroundings_of(run, flow_name)
+
+
+def surroundings_of(run: FlowRun, flow_name: str | None) -> Related:
+    """The resources that events of the run itself are related to: all it belongs to, and its tags."""
     related = related_to(
-        flow_run=(run.id, run.name),
         flow=(run.flow_id, flow_name),
-        deployment=(run.deployment_id, None),
+        deployment=(run.deployment_id, run.deployment_name),
         work_queue=(run.work_queue_id, run.work_queue_name),
         work_pool=(run.work_pool_id, run.work_pool_name),
     )

@@ -13,9 +13,11 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
+from sempre import __version__
 from sempre.client import backstage
 from sempre.sdk.api import ClientOrchestrator
 from sempre.sdk.engine.cancellations import CANCELLING, listen
+from sempre.sdk.engine.related import surroundings_of
 from sempre.sdk.engine.task_events import iso
 from sempre.sdk.engine.timeouts import interrupt_thread
 from sempre.sdk.errors import TerminationSignal
@@ -32,7 +34,12 @@ class RunWatch:
     never lets go of it is not taken for dead."""
 
     def __init__(
-        self, run: FlowRun, api: ClientOrchestrator, emit: Callable[[dict[str, Any]], None], frequency: float
+        self,
+        run: FlowRun,
+        flow_name: str,
+        api: ClientOrchestrator,
+        emit: Callable[[dict[str, Any]], None],
+        frequency: float,
     ) -> None:
         self.cancelled = False
         self.suspended = False
@@ -45,7 +52,7 @@ class RunWatch:
         self._work: list[Handle[None]] = []
         self._stop_listening = listen(run.id, self.hear)
         if frequency > 0:
-            self._work.append(backstage.spawn(_beat(run, emit, frequency)))
+            self._work.append(backstage.spawn(_beat(run, flow_name, emit, frequency)))
         lease = None if run.state is None else run.state.state_details.deployment_concurrency_lease_id
         if lease is not None:
             self._work.append(backstage.spawn(_hold(api, lease)))
@@ -119,11 +126,8 @@ def _loop_here() -> tuple[asyncio.AbstractEventLoop | None, asyncio.Task[Any] | 
         return None, None
 
 
-async def _beat(run: FlowRun, emit: Callable[[dict[str, Any]], None], frequency: float) -> None:
-    related = [{"prefect.resource.id": f"prefect.flow.{run.flow_id}", "prefect.resource.role": "flow"}]
-    if run.deployment_id is not None:
-        id = f"prefect.deployment.{run.deployment_id}"
-        related.append({"prefect.resource.id": id, "prefect.resource.role": "deployment"})
+async def _beat(run: FlowRun, flow_name: str, emit: Callable[[dict[str, Any]], None], frequency: float) -> None:
+    related = surroundings_of(run, flow_name)
     while True:
         emit(
             {
@@ -132,6 +136,7 @@ async def _beat(run: FlowRun, emit: Callable[[dict[str, Any]], None], frequency:
                 "resource": {
                     "prefect.resource.id": f"prefect.flow-run.{run.id}",
                     "prefect.resource.name": run.name,
+                    "prefect.version": __version__,
                 },
                 "related": related,
                 "payload": {},

@@ -36,7 +36,7 @@ class World(Protocol):
     def log(self, line: dict[str, Any]) -> None:
         """Send a line of a run some time; never blocks."""
 
-    def watch(self, run: FlowRun) -> Watch:
+    def watch(self, run: FlowRun, flow_name: str) -> Watch:
         """Begin to look after a run whose code the calling thread is about to execute."""
 
 

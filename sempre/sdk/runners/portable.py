@@ -96,8 +96,8 @@ class ForwardingWorld:
     async def aask(self, request: Request) -> Any:
         return await self._asked().aask(request)
 
-    def watch(self, run: FlowRun) -> Watch:
-        return self._asked().watch(run)
+    def watch(self, run: FlowRun, flow_name: str) -> Watch:
+        return self._asked().watch(run, flow_name)
 
     def _asked(self) -> World:
         if self._own is None:

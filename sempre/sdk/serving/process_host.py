@@ -11,7 +11,7 @@ from sempre.client import shipping
 from sempre.client.client import Client
 from sempre.core.dispatching import Ending, Verdict
 from sempre.schemas.flow_runs import FlowRun
-from sempre.sdk.engine.related import related_to
+from sempre.sdk.engine.related import related_to, with_tags
 from sempre.sdk.serving.claim_folder import Claim, ClaimFolder
 from sempre.sdk.serving.environment import attribution, settings_environment
 from sempre.sdk.serving.flow_run_process import FlowRunProcess, LauncherLost, ProcessError, Processes, ProcessRequest
@@ -79,7 +79,8 @@ class ProcessHost:
             related = related_to(
                 deployment=(run.deployment_id, None), flow=(run.flow_id, None), flow_run=(run.id, run.name)
             )
-            shipping.current(self._known_settings()).event(cancelled_event(self._runner_name, related))
+            told = cancelled_event(self._runner_name, with_tags(related, sorted(run.tags)))
+            shipping.current(self._known_settings()).event(told)
 
     async def recover(self, claim: Claim, notes: ClaimFolder) -> str | None:
         process = FlowRunProcess.found(notes)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.conformance.sdk.told import events_about
 from tests.support.runs import checked
 
 Json = dict[str, Any]
@@ -108,14 +109,8 @@ class Recorded:
 
     def _events_of(self, resource: str) -> dict[str, list[str]]:
         """Names of events by the resource that they are about, in their order."""
-        wanted = {"any_resource": {"id": [f"prefect.{resource}"]}, "order": "ASC"}
-        page = checked(self.api.post("/events/filter", json={"filter": wanted, "limit": 50}))
-        found = list(page["events"])
-        while page["next_page"]:
-            page = checked(self.api.get(page["next_page"]))
-            found += page["events"]
         named = defaultdict(list)
-        for event in sorted(found, key=lambda event: str(event["occurred"])):
+        for event in events_about(self.api, f"prefect.{resource}"):
             if event["event"] not in _UNHEARD:
                 named[event["resource"]["prefect.resource.id"]].append(event["event"])
         return named

@@ -138,7 +138,7 @@ class FakeWorld:
         await asyncio.sleep(0)
         return self.ask(request)
 
-    def watch(self, run: FlowRun) -> FakeWatch:
+    def watch(self, run: FlowRun, flow_name: str) -> FakeWatch:
         watch = FakeWatch()
         self.watches.append(watch)
         return watch

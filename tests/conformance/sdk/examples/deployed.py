@@ -35,3 +35,23 @@ def cancelled(flow: Any, flow_run: Any, state: Any) -> None:
 def waiting() -> None:
     note("waiting")
     time.sleep(300)
+
+
+@task
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+@flow
+def adding() -> int:
+    return add.submit(add(1, 2), 3).result()
+
+
+@flow
+def failing() -> None:
+    raise ValueError("no")
+
+
+@flow
+def exiting() -> None:
+    os._exit(3)
