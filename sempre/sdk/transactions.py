@@ -129,25 +129,35 @@ class Transaction:
     # Its course
 
     def begin(self) -> ResultRecord | None:
-        """Take the key's lock if calls exclude each other, and look whether it has a value: that is returned."""
+        """Take the key's lock if calls exclude each other, and look whether it has a value: that is returned.
+
+        It can be called again if it raised, which it does if the lock is not to be had, or the store does not answer.
+        """
         if self.state is not TransactionState.PENDING:
             return None
         self.state = TransactionState.ACTIVE
         if self.key is None or self.store is None:
             return None
-        if self.isolation_level is IsolationLevel.SERIALIZABLE:
-            self._locked = self.store.locks().acquire_lock(self.key, self._holder)
-        known = None
-        if not self.overwrite:
-            try:
-                known = self.read()
-            except SerializationError as error:
-                self.logger.warning(f"The kept result is not used, and will be replaced: {error}")
+        try:
+            if self.isolation_level is IsolationLevel.SERIALIZABLE:
+                self._locked = self.store.locks().acquire_lock(self.key, self._holder)
+            known = None if self.overwrite else self._known()
+        except BaseException:
+            self._unlock()
+            self.state = TransactionState.PENDING
+            raise
         if known is not None:
             self._record = known
             self.state = TransactionState.COMMITTED
             self._unlock()
         return known
+
+    def _known(self) -> ResultRecord | None:
+        try:
+            return self.read()
+        except SerializationError as error:
+            self.logger.warning(f"The kept result is not used, and will be replaced: {error}")
+            return None
 
     def record(self, value: Any) -> ResultRecord:
         """A value with the place where the commit will put it; without a place if it is kept in memory only."""

@@ -135,7 +135,10 @@ def _call(task: Task[Any, Any], context: TaskRunContext) -> Call:
 
 def _in_transaction(call: TaskCall, context: TaskRunContext, txn: Transaction) -> Steps[Outcome | None]:
     """One attempt inside of the task's transaction; None if there was nothing to do because the result is known."""
-    known: ResultRecord | None = yield Do(txn.begin)
+    try:
+        known: ResultRecord | None = yield Do(txn.begin)
+    except Exception as error:  # whether there is a result could not be found out; retries of the task may
+        return Outcome(error=error)
     if known is not None:
         yield from _end(call, Cached(data=known))
         txn.stage(known)
