@@ -9,7 +9,10 @@ from sempre.sdk.errors import ConfigurationError
 
 __all__ = ["by_reference", "in_clear"]
 
-_REVEALING = frozenset({"access_token", "token", "password", "secret", "key", "client_secret", "secret_key"})
+_REVEALING = frozenset({
+    "access_token", "token", "password", "secret", "key", "client_secret", "secret_key", "private_key",
+    "aws_secret_access_key", "aws_session_token", "account_key", "connection_string", "sas_token",
+})  # fmt: skip
 
 
 def in_clear(value: Any) -> Any:

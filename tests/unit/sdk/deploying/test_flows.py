@@ -141,6 +141,23 @@ def test_files_of_a_remote_storage(tmp_path: Path) -> None:
         RemoteStorage(f"local://{tmp_path}/none").pull_code()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"secret": "s"},
+        {"client_kwargs": {"aws_secret_access_key": "s"}},
+        {"token": {"client_email": "a@b", "private_key": "s"}},
+        {"account_key": "s"},
+        {"connection_string": "AccountKey=s"},
+        {"sas_token": "s"},
+    ],
+    ids=repr,
+)
+def test_credentials_of_a_remote_storage_are_not_deployed(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="for everybody to read"):
+        RemoteStorage("s3://bucket/flows", **settings).to_pull_step()
+
+
 def test_files_are_brought_to_a_storage(tmp_path: Path) -> None:
     pytest.importorskip("fsspec")
     for name in ("flows/one.py", "flows/one.pyc", "data/big.csv", "data/small.csv", ".git/config", "notes/a/b.md"):
