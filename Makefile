@@ -8,12 +8,12 @@ PIP := -m pip --disable-pip-version-check --quiet
 # Tests wait more than they compute.
 WORKERS ?= 4
 # Suites with targets of their own.
-USUAL := not (chaos or browser or balancers or charts or canaries or docker or ray)
+USUAL := not (chaos or browser or balancers or charts or canaries or docker or ray or storages)
 
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker ray chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker ray storages chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -56,6 +56,10 @@ docker: $(VENV)/.dev  ## images built and pushed by a real Docker engine (needs 
 ray: $(VENV)/.dev  ## tasks on a Ray cluster (fetches Ray, which is large)
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,ray]'
 	$(BIN)/python -m pytest -m ray tests/unit/sdk
+
+storages: $(VENV)/.dev  ## results and code in S3, Google Cloud Storage and Azure (fetches their libraries)
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m storages tests/unit/sdk tests/integration/sdk
 
 chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and audit the database afterwards
 	$(BIN)/python -m pytest -m chaos tests/chaos

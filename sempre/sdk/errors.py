@@ -34,6 +34,7 @@ __all__ = [
     "SerializationError",
     "Signal",
     "SignatureMismatchError",
+    "StorageError",
     "TaskRunTimeoutError",
     "TerminationSignal",
     "UnfinishedRun",
@@ -124,6 +125,10 @@ class HashError(SempreException):
 
 class SerializationError(SempreException):
     """A value cannot be written with its serializer, or not be read back."""
+
+
+class StorageError(SempreException):
+    """A store of results or of code refused what was asked of it, or did not answer for a while."""
 
 
 class ReservedArgumentError(SempreException, TypeError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sempre.sdk.deploying.downloads import file_system
+from sempre.sdk.remote_files import RemoteFiles
 
 __all__ = ["upload"]
 
@@ -19,19 +19,13 @@ def upload(directory: Path, url: str, settings: Mapping[str, Any], ignore_file: 
     """Copy the files of a directory to below a URL; returns how many. What is there already and here not stays.
 
     ``ignore_file``: a file of patterns, one a line, of paths or names that are left out; none if it is not there.
-    Raises ConfigurationError without fsspec, and what the file system raises.
+    Raises ConfigurationError without the store's library, and StorageError.
     """
-    files, base = file_system(url, settings)
+    files = RemoteFiles(url, settings)
     count = 0
-    made: set[str] = set()
     for path in _chosen(directory, _patterns(directory, ignore_file)):
-        target = f"{base.rstrip('/')}/{path.as_posix()}"
-        parent = target.rpartition("/")[0]
-        if parent not in made:
-            made.add(parent)
-            with contextlib.suppress(NotImplementedError, OSError):  # object stores have no directories
-                files.makedirs(parent, exist_ok=True)
-        files.put_file(str(directory / path), target)
+        local, target = str(directory / path), files.path(path.as_posix())
+        files.put(f"writing {path}", target, partial(files.system.put_file, local, target))
         count += 1
     return count
 

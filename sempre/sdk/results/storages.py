@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from uuid import uuid4
 
 from sempre.sdk.errors import ConfigurationError
+from sempre.sdk.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from sempre.sdk.filesystems import FileSystem
@@ -20,7 +21,7 @@ class Storage(Protocol):
     """Keys are relative paths with forward slashes. Who reads a key sees all of what was written last, or nothing."""
 
     def read(self, key: str) -> bytes:
-        """Raises FileNotFoundError."""
+        """Raises FileNotFoundError, and StorageError or what the system raises."""
 
     def write(self, key: str, content: bytes) -> None: ...
 
@@ -84,39 +85,32 @@ class FsspecStorage:
     """Objects below a URL of any file system that fsspec knows: `s3://bucket/results`, `gs://...`, `az://...`.
 
     ``options`` go to the file system. They are not written into states, because they may be secrets: whoever reads
-    a result needs the same options in its own environment.
+    a result needs the same options in its own environment. A store that is away is waited for, up to half a minute;
+    then, and for what it refuses, StorageError is raised.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
-        try:
-            import fsspec
-        except ImportError:
-            raise ConfigurationError(
-                f"Results in {url} need fsspec and that storage's library: pip install 'sempre[s3]' (or gcs, azure)."
-            ) from None
-        self.url = url.rstrip("/")
-        self._files, self._base = fsspec.core.url_to_fs(self.url, **options)
+        self._files = RemoteFiles(url, options)
+        self.url = self._files.url
 
     def read(self, key: str) -> bytes:
-        content: bytes = self._files.cat_file(self._path(key))
+        files = self._files
+        content: bytes = files.ask(f"reading {key!r}", files.system.cat_file, files.path(key))
         return content
 
     def write(self, key: str, content: bytes) -> None:
-        path = self._path(key)
-        with contextlib.suppress(NotImplementedError, OSError):
-            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        self._files.pipe_file(path, content)
+        files, path = self._files, self._files.path(key)
+        files.put(f"writing {key!r}", path, lambda: files.system.pipe_file(path, content))
 
     def exists(self, key: str) -> bool:
-        self._files.invalidate_cache()
-        return bool(self._files.exists(self._path(key)))
+        files = self._files
+        files.system.invalidate_cache()
+        return bool(files.ask(f"looking for {key!r}", files.system.exists, files.path(key)))
 
     def delete(self, key: str) -> None:
+        files = self._files
         with contextlib.suppress(FileNotFoundError):
-            self._files.rm_file(self._path(key))
-
-    def _path(self, key: str) -> str:
-        return f"{self._base}/{key}"
+            files.ask(f"deleting {key!r}", files.system.rm_file, files.path(key))
 
     def to_json(self) -> dict[str, Any] | None:
         return {"type": "fsspec", "url": self.url}
