@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from sempre.sdk.errors import ConfigurationError, MissingContextError, StorageError
+from sempre.sdk.errors import (
+    ConfigurationError,
+    FlowRunTimeoutError,
+    MissingContextError,
+    StorageError,
+    TaskRunTimeoutError,
+)
 from sempre.sdk.loggers import get_logger, get_run_logger
 from sempre.sdk.storage_troubles import Trouble, said_by, trouble_of
 
@@ -58,12 +65,14 @@ class RemoteFiles:
         ``doing`` says what is done, as in "reading a.json". Raises FileNotFoundError for what is not there, and
         StorageError.
         """
-        began, pause = time.monotonic(), 0.25
+        began, pause, handled = time.monotonic(), 0.25, sys.exception()
         while True:
             try:
                 return call(*args, **options)
+            except (TaskRunTimeoutError, FlowRunTimeoutError):  # of the run that waits, not of the store
+                raise
             except Exception as error:
-                trouble = trouble_of(error)
+                trouble = trouble_of(error, handled)
                 if trouble is Trouble.MISSING:
                     raise FileNotFoundError(f"{self.url}: {doing}: {said_by(error)}") from error
                 spent = time.monotonic() - began

@@ -36,12 +36,15 @@ _REFUSED = frozenset({
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
-def trouble_of(error: BaseException) -> Trouble:
-    """What an error means, or those that it came from."""
+def trouble_of(error: BaseException, handled: BaseException | None = None) -> Trouble:
+    """What an error means, with those that it came from.
+
+    ``handled`` is what was being handled when the store was asked: Python chains it to the error, but it is no cause.
+    """
     names: set[str] = set()
     statuses: list[int] = []
     codes: set[str] = set()
-    for each in _chain(error):
+    for each in _chain(error, handled):
         names.update(kind.__name__ for kind in type(each).__mro__)
         status, code = _answer(each)
         if status is not None:
@@ -68,10 +71,10 @@ def said_by(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _chain(error: BaseException, end: BaseException | None) -> Iterator[BaseException]:
     at: BaseException | None = error
     seen: set[int] = set()
-    while at is not None and id(at) not in seen:
+    while at is not None and at is not end and id(at) not in seen:
         seen.add(id(at))
         yield at
         at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)

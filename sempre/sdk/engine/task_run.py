@@ -137,7 +137,7 @@ def _in_transaction(call: TaskCall, context: TaskRunContext, txn: Transaction) -
     """One attempt inside of the task's transaction; None if there was nothing to do because the result is known."""
     try:
         known: ResultRecord | None = yield Do(txn.begin)
-    except Exception as error:  # whether there is a result could not be found out; retries of the task may
+    except Exception as error:  # whether there is a result is not known; retries may find out
         return Outcome(error=error)
     if known is not None:
         yield from _end(call, Cached(data=known))

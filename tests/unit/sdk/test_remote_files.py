@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sempre.sdk import remote_files
-from sempre.sdk.errors import ConfigurationError, StorageError
+from sempre.sdk.errors import ConfigurationError, FlowRunTimeoutError, StorageError, TaskRunTimeoutError
 from sempre.sdk.remote_files import RemoteFiles
 from sempre.sdk.storage_troubles import Trouble, trouble_of
 
@@ -97,6 +97,14 @@ def test_who_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert files.ask("reading k", failing(1, ConnectionRefusedError())) == "done"
     with pytest.raises(StorageError, match=r"reading k failed: ValueError: odd. The store, or the library"):
         files.ask("reading k", failing(1, ValueError("odd")))
+    for late in (TaskRunTimeoutError("late"), FlowRunTimeoutError("late")):
+        with pytest.raises(type(late), match=r"^late$"):
+            files.ask("reading k", failing(1, late))
+    try:
+        raise ConnectionError("of the flow's own")
+    except ConnectionError:
+        with pytest.raises(StorageError, match=r"failed: ValueError: odd\. The store, or the library"):
+            files.ask("keeping the error", failing(1, ValueError("odd")))
     with pytest.raises(FileNotFoundError, match="reading k"):
         files.ask("reading k", failing(1, FileNotFoundError("k")))
     monkeypatch.setattr(remote_files, "PATIENCE", 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sempre.sdk.caching import DEFAULT, FLOW_PARAMETERS, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE, CachePolicy
-from sempre.sdk.errors import ConfigurationError, HashError, MissingResult, SerializationError
+from sempre.sdk.errors import ConfigurationError, HashError, MissingResult, SerializationError, StorageError
 from sempre.sdk.flows import flow
 from sempre.sdk.hashing import hash_objects
 from sempre.sdk.locking import FileSystemLockManager, MemoryLockManager
@@ -349,3 +349,29 @@ def test_a_commit_that_fails_undoes_everything(world: FakeWorld) -> None:
         write()
     assert undone == [2]
     assert isinstance(Transaction().commit_mode, CommitMode)
+
+
+class Away(LocalStorage):
+    """Does not answer the first times that it is asked."""
+
+    left = 0
+
+    def read(self, key: str) -> bytes:
+        if self.left:
+            self.left -= 1
+            raise StorageError("away")
+        return super().read(key)
+
+
+def test_a_kept_value_that_cannot_be_looked_for(world: FakeWorld, tmp_path: Path) -> None:
+    storage = Away(tmp_path)
+    policy = INPUTS.configure(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=MemoryLockManager())
+    work, calls = counted(cache_policy=policy, result_storage=storage, retries=1)
+    storage.left = 2
+    state = work(1, return_state=True)
+    assert (state.name, calls, storage.left) == ("Failed", [], 0)
+    assert "away" in str(state.message)
+    storage.left = 1
+    assert work(1) == [1], "the retry looks again, and has the lock"
+    assert work(1, return_state=True).name == "Cached"
+    assert calls == [1]
