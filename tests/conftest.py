@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from tests.support.database import Database, Postgres, SystemPostgres
@@ -17,6 +18,12 @@ from tests.support.runs import Runs, open_api
 from tests.support.servers import Ensemble, ReferenceServer, SempreServer, Target, run_sempre
 
 FLOWS = Path(__file__).parent / "conformance" / "flows"
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
