@@ -63,15 +63,21 @@ class Verdict(Enum):
     HAND_BACK = "hand back"
 
 
-def verdict(exit_code: int | None, state: StateType | None, *, is_its_claim: bool) -> Verdict:
+def verdict(
+    exit_code: int | None, state: StateType | None, *, is_its_claim: bool, retries_inside: bool = False
+) -> Verdict:
     """What the end of infrastructure means for its run. `exit_code` None: nobody knows how it ended; `is_its_claim`: a
-    PENDING state is that of the claim which the infrastructure was started for.
+    PENDING state is that of the claim which the infrastructure was started for; `retries_inside`: a SCHEDULED run waits
+    for its next attempt in the very infrastructure that ended, and nobody else may take it.
 
-    A run that is over, that waits to be run again, or that is paused was taken care of, and one that somebody else has
-    claimed is his. An end that nobody saw crashes a run that had begun; one that had not can be run by another.
+    A run that is over, that waits to be run again elsewhere, or that is paused was taken care of, and one that somebody
+    else has claimed is his. An end that nobody saw crashes a run that had begun; one that had not can be run by
+    another.
     """
-    if state is None or state in TERMINAL or state in (StateType.SCHEDULED, StateType.PAUSED):
+    if state is None or state in TERMINAL or state is StateType.PAUSED:
         return Verdict.NOTHING
+    if state is StateType.SCHEDULED:
+        return Verdict.CRASHED if retries_inside and exit_code != 0 else Verdict.NOTHING
     if state is StateType.PENDING and not is_its_claim:
         return Verdict.NOTHING
     if state is StateType.CANCELLING:

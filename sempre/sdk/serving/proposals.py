@@ -87,7 +87,8 @@ async def settle(client: Client, run_id: UUID, claim: Claim | None, ending: Endi
     run = await read_run(client, run_id)
     state = None if run is None else run.state
     ours = claim is None or is_claimed_by(state, claim)
-    found = verdict(ending.exit_code, None if state is None else state.type, is_its_claim=ours)
+    inside = run is not None and run.empirical_policy.retry_type == "in_process"
+    found = verdict(ending.exit_code, None if state is None else state.type, is_its_claim=ours, retries_inside=inside)
     if run is None:
         return Verdict.NOTHING
     if found is Verdict.CANCELLED:

@@ -57,11 +57,15 @@ def test_a_claim_is_won_once(status: str, state: StateType | None, transition: s
     assert won(status, state, transition, "mine") is expected
 
 
-@given(CODES, STATES, st.booleans())
-def test_an_end_never_touches_what_is_not_ours(code: int | None, state: StateType | None, ours: bool) -> None:
-    found = verdict(code, state, is_its_claim=ours)
-    if state is None or state in TERMINAL or state in (StateType.SCHEDULED, StateType.PAUSED):
+@given(CODES, STATES, st.booleans(), st.booleans())
+def test_an_end_never_touches_what_is_not_ours(
+    code: int | None, state: StateType | None, ours: bool, inside: bool
+) -> None:
+    found = verdict(code, state, is_its_claim=ours, retries_inside=inside)
+    if state is None or state in TERMINAL or state is StateType.PAUSED:
         assert found is Verdict.NOTHING
+    if state is StateType.SCHEDULED:
+        assert found is (Verdict.CRASHED if inside and code != 0 else Verdict.NOTHING)
     if state is StateType.PENDING and not ours:
         assert found is Verdict.NOTHING
     if state is StateType.CANCELLING:
@@ -85,6 +89,13 @@ def test_an_end_never_touches_what_is_not_ours(code: int | None, state: StateTyp
 )
 def test_what_an_end_means(code: int | None, state: StateType, expected: Verdict) -> None:
     assert verdict(code, state, is_its_claim=True) is expected
+
+
+@pytest.mark.parametrize("code", [None, -9])
+def test_a_retry_that_nobody_is_left_to_make(code: int | None) -> None:
+    assert verdict(code, StateType.SCHEDULED, is_its_claim=False, retries_inside=True) is Verdict.CRASHED
+    assert verdict(code, StateType.SCHEDULED, is_its_claim=False) is Verdict.NOTHING, "another process makes it"
+    assert verdict(0, StateType.SCHEDULED, is_its_claim=False, retries_inside=True) is Verdict.NOTHING
 
 
 @given(st.booleans(), STATES, st.booleans())
