@@ -23,8 +23,10 @@ _PATIENCE_FACTOR = 10.0
 
 # `OFFSET 0`: from what is in flight to its run by the run's key, however many runs the planner thinks there are.
 
-# Those of a crashed run, and those of the attempt before the one that a run was taken back for. Background tasks run
-# elsewhere, and one that stands for a live run of a deployment ends with that.
+# Those of a crashed run, those of the attempt before the one that a run was taken back for, and those of an attempt
+# that crashed, was taken back or was followed by another, whatever became of the run since: it may have been run again,
+# and be over, before anybody looked. (What was Pending may stay so for ever: NotReady.) Background tasks run elsewhere,
+# and one that stands for a live run of a deployment ends with that.
 _TASK_RUNS = f"""
 SELECT t.id, t.workspace_id, t.state_id FROM task_run t CROSS JOIN LATERAL (
     SELECT f.* FROM flow_run f WHERE f.id = t.flow_run_id AND f.workspace_id = t.workspace_id OFFSET 0
@@ -33,6 +35,11 @@ WHERE t.state_type IN {_LIVE} AND r.state_timestamp <= now() - make_interval(sec
     AND (r.state_type = 'CRASHED' OR r.state_details ? 'taken_back' AND r.run_count > 0 AND (
         r.state_type IN ('SCHEDULED', 'PENDING') AND r.empirical_policy->>'retry_type' IS DISTINCT FROM 'in_process'
         OR r.state_type = 'RUNNING' AND t.flow_run_run_count < r.run_count
+    ) OR t.flow_run_run_count < r.run_count AND EXISTS (
+        SELECT FROM flow_run_state s
+        WHERE s.flow_run_id = r.id AND s.timestamp > t.state_timestamp
+            AND (s.type = 'CRASHED' OR s.type = 'SCHEDULED' AND s.details ? 'taken_back' AND NOT s.details ? 'claim'
+                OR s.type = 'RUNNING' AND t.state_type <> 'PENDING')
     ))
     AND NOT EXISTS (
         SELECT FROM task_run_state s

@@ -276,6 +276,50 @@ async def test_what_a_crashed_run_leaves_behind(scope: Scope, replica: Scope) ->
     assert [row["lease_id"] for row in left] == [held[elsewhere]]
 
 
+async def test_what_a_crashed_attempt_left_though_the_run_was_run_again(scope: Scope) -> None:
+    run = await flow_run(scope)
+    await deployment(scope, run)
+    await move(scope, run, T.RUNNING)
+    begun, waiting = await task_run(scope, run), await task_run(scope, run, T.PENDING)
+    await move(scope, run, T.CRASHED)
+    await move(scope, run, T.SCHEDULED)
+    await move(scope, run, T.PENDING)
+    await move(scope, run, T.RUNNING)
+    later, not_ready = await task_run(scope, run), await task_run(scope, run, T.PENDING)
+    await scope.db.execute("UPDATE task_run SET flow_run_run_count = 2 WHERE id = $1", later)
+    await scope.db.execute("UPDATE task_run SET flow_run_run_count = 1 WHERE id = $1", begun)
+    for end in (T.RUNNING, T.COMPLETED):
+        if end is T.COMPLETED:
+            await move(scope, run, end)
+        await leftovers.end_all(scope)
+    assert await task_history(scope, begun) == ["Running"], "its last words may still be on their way"
+    await scope.db.execute(
+        "UPDATE flow_run SET state_timestamp = state_timestamp - interval '61 s', version = version + 1 WHERE id = $1",
+        run,
+    )
+    await leftovers.end_all(scope)
+    assert await task_history(scope, begun) == ["Running", "Crashed"]
+    assert await task_history(scope, waiting) == ["Pending", "Crashed"]
+    assert await task_history(scope, later) == ["Running"], "it is of the attempt that did not crash"
+    assert await task_history(scope, not_ready) == ["Pending"]
+
+
+async def test_what_a_killed_subflow_left_that_went_on_in_its_parents_next_process(scope: Scope) -> None:
+    run = await flow_run(scope)
+    await move(scope, run, T.RUNNING)
+    begun, waiting = await task_run(scope, run), await task_run(scope, run, T.PENDING)
+    await scope.db.execute("UPDATE task_run SET flow_run_run_count = 1 WHERE id = $1", begun)
+    await move(scope, run, T.RUNNING)
+    await move(scope, run, T.COMPLETED)
+    await age(scope, run, 61)
+    await scope.db.execute(
+        "UPDATE task_run SET state_timestamp = state_timestamp - interval '61 s' WHERE id = ANY($1)", [begun, waiting]
+    )
+    await leftovers.end_all(scope)
+    assert (await task_history(scope, begun))[-1] == "Crashed"
+    assert await task_history(scope, waiting) == ["Pending"]
+
+
 async def test_subflows_of_a_parent_that_ended_in_order(scope: Scope) -> None:
     parent = await flow_run(scope)
     await move(scope, parent, T.RUNNING)
