@@ -8,7 +8,7 @@ from tests.chaos.queries import TERMINAL
 # Old type to new types, beyond queries.LEGAL: dead workers' runs come back, silent ones crash, some are run again.
 _LEGAL = {
     "": ("SCHEDULED", "PENDING"),
-    "SCHEDULED": ("SCHEDULED", "PENDING", "RUNNING", "CANCELLED", "COMPLETED", "FAILED"),
+    "SCHEDULED": ("SCHEDULED", "PENDING", "RUNNING", "CANCELLED", "COMPLETED", "FAILED", "CRASHED"),
     "PENDING": ("PENDING", "RUNNING", "SCHEDULED", "CANCELLING", "CANCELLED", "CRASHED", "FAILED"),
     "RUNNING": ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "CANCELLING", "SCHEDULED"),
     "CANCELLING": ("CANCELLED", "CRASHED"),
@@ -18,8 +18,9 @@ _LEGAL = {
     "CANCELLED": ("COMPLETED", "FAILED", "RUNNING"),
     "FAILED": ("SCHEDULED",),
 }
-# In-process retries of an engine go from AwaitingRetry straight to Running, and a run that was given up for silent may
-# yet be told how it ended while it waits for its retry; nothing else leaves Scheduled that way.
+# In-process retries of an engine go from AwaitingRetry straight to Running, or to Crashed if their process dies as it
+# waits, and a run that was given up for silent may yet be told how it ended while it waits for its retry; nothing else
+# leaves Scheduled that way.
 _PAIRS = ", ".join(f"('{old}', '{new}')" for old, news in _LEGAL.items() for new in news)
 
 _CHANGED = {
@@ -36,7 +37,8 @@ _CHANGED = {
             FROM flow_run_state h WINDOW run AS (PARTITION BY h.flow_run_id ORDER BY h.timestamp)
         ) h
         WHERE (before, type) NOT IN ({_PAIRS})
-            OR (before = 'SCHEDULED' AND type IN ('RUNNING', 'COMPLETED', 'FAILED') AND before_name <> 'AwaitingRetry')
+            OR (before = 'SCHEDULED' AND before_name <> 'AwaitingRetry'
+                AND type IN ('RUNNING', 'COMPLETED', 'FAILED', 'CRASHED'))
     """,
     "task-run state of no event": """
         SELECT h.id, h.task_run_id, h.name FROM task_run_state h LEFT JOIN event e ON e.id = h.id
