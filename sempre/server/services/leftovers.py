@@ -25,8 +25,9 @@ _PATIENCE_FACTOR = 10.0
 
 # Those of a crashed run, those of the attempt before the one that a run was taken back for, and those of an attempt
 # that crashed, was taken back or was followed by another, whatever became of the run since: it may have been run again,
-# and be over, before anybody looked. (What was Pending may stay so for ever: NotReady.) Background tasks run elsewhere,
-# and one that stands for a live run of a deployment ends with that.
+# and be over, before anybody looked. (What was Pending may stay so for ever: NotReady. An attempt that follows another
+# in one process may find that one's tasks at work.) Background tasks run elsewhere, and one that stands for a live run
+# of a deployment ends with that.
 _TASK_RUNS = f"""
 SELECT t.id, t.workspace_id, t.state_id FROM task_run t CROSS JOIN LATERAL (
     SELECT f.* FROM flow_run f WHERE f.id = t.flow_run_id AND f.workspace_id = t.workspace_id OFFSET 0
@@ -39,7 +40,8 @@ WHERE t.state_type IN {_LIVE} AND r.state_timestamp <= now() - make_interval(sec
         SELECT FROM flow_run_state s
         WHERE s.flow_run_id = r.id AND s.timestamp > t.state_timestamp
             AND (s.type = 'CRASHED' OR s.type = 'SCHEDULED' AND s.details ? 'taken_back' AND NOT s.details ? 'claim'
-                OR s.type = 'RUNNING' AND t.state_type <> 'PENDING')
+                OR s.type = 'RUNNING' AND t.state_type <> 'PENDING'
+                AND r.empirical_policy->>'retry_type' IS DISTINCT FROM 'in_process')
     ))
     AND NOT EXISTS (
         SELECT FROM task_run_state s
