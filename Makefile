@@ -7,13 +7,15 @@ CLIENT := .venv-prefect
 PIP := -m pip --disable-pip-version-check --quiet
 # Tests wait more than they compute.
 WORKERS ?= 4
-# Suites with targets of their own.
-USUAL := not (chaos or browser or balancers or charts or canaries or docker or ray or storages)
+# Suites with targets of their own, those that CI runs side by side first.
+BESIDE := charts or docker or storages or canaries or browser or balancers
+PLACES := tests/balancers tests/browser tests/charts tests/integration/canary tests/integration/sdk tests/unit/sdk
+USUAL := not (chaos or ray or $(BESIDE))
 
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker ray storages chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker ray storages suites suites-failed chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -60,6 +62,16 @@ ray: $(VENV)/.dev  ## tasks on a Ray cluster (fetches Ray, which is large)
 storages: $(VENV)/.dev  ## results and code in S3, Google Cloud Storage and Azure (fetches their libraries)
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m storages tests/unit/sdk tests/integration/sdk
+
+suites: $(VENV)/.dev $(CLIENT)/.installed  ## charts, docker, storages, canaries, browser and balancers, side by side
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
+	@$(BIN)/python -m tests.browser.chromium
+	@$(BIN)/python -m tests.support.debian nginx haproxy
+	@$(BIN)/python -m tests.support.helm
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "$(BESIDE)" $(PLACES)
+
+suites-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what of them failed in the last run
+	$(BIN)/python -m pytest --last-failed -m "$(BESIDE)" $(PLACES)
 
 chaos: $(VENV)/.dev $(CLIENT)/.installed  ## kill real processes under load and audit the database afterwards
 	$(BIN)/python -m pytest -m chaos tests/chaos

@@ -15,7 +15,7 @@ import pytest
 
 from tests.chaos.auditor import audit, settled
 from tests.chaos.ledger import Entries
-from tests.chaos.plan import either, say
+from tests.chaos.plan import in_full_form, say
 from tests.support.database import Database
 from tests.support.prefect_env import ROOT
 from tests.support.processes import ManagedProcess
@@ -23,12 +23,12 @@ from tests.support.runs import open_api
 from tests.support.servers import SempreServer, sempre_environment
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, in_full_form]
 
 FLOW = Path(__file__).parent / "flows" / "own.py"
 WIDTH = 8
-ROUNDS = int(either(6, 40))
-OUTAGE = either(20, 300)
+ROUNDS = 40
+OUTAGE = 300.0
 END_SECONDS = 240.0
 
 _OUT_OF_ORDER = """

@@ -19,7 +19,7 @@ from tests.chaos.storm_report import StormReport
 
 pytestmark = pytest.mark.chaos
 
-SECONDS = chaos_seconds(short=100, full=1800)
+SECONDS = chaos_seconds(short=70, full=1800)
 # Two cores carry this with room to spare: a system that is always behind would recover from nothing.
 SHAPE = Shape(
     minutely=20, frequent=5, queued=1, choosy=1, workers=5, requests=0.3, stream=6.0, delayed=0.5, takers=4, logs=1.0,
