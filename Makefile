@@ -8,12 +8,12 @@ PIP := -m pip --disable-pip-version-check --quiet
 # Tests wait more than they compute.
 WORKERS ?= 4
 # Suites with targets of their own.
-USUAL := not (chaos or browser or balancers or charts or canaries or docker or ray or storages)
+USUAL := not (chaos or browser or balancers or charts or canaries or docker or image or ray or storages)
 
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker ray storages chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker image ray storages chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -52,6 +52,9 @@ charts: $(VENV)/.dev  ## the Helm charts: lint, render, hold against Kubernetes'
 
 docker: $(VENV)/.dev  ## images built and pushed by a real Docker engine (needs root; fetches Debian's packages)
 	$(BIN)/python -m pytest -m docker tests/integration/sdk
+
+image: $(VENV)/.dev  ## our images built by a real Docker engine, and run (needs root; fetches Debian's packages)
+	$(BIN)/python -m pytest -m image tests/images
 
 ray: $(VENV)/.dev  ## tasks on a Ray cluster (fetches Ray, which is large)
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,ray]'

@@ -2,8 +2,8 @@
 # What every container of the image begins with: entrypoint.sh [COMMAND ARGUMENTS...]
 #
 # Reads ~/.bashrc, installs the packages of EXTRA_PIP_PACKAGES, and becomes the command; without one, a login shell.
-# Needs nothing writable unless there is something to install, which goes to $HOME/.local. A user whom the system does not
-# know gets a name where a temporary file can be written.
+# Needs nothing writable unless there is something to install, which goes to $HOME/.local. A user whom the system does
+# not know gets a name where a temporary file can be written.
 set -e
 
 if [ -r "${HOME:-/nowhere}/.bashrc" ]; then
@@ -20,7 +20,8 @@ introduce_user() {
     for library in /usr/lib/*/libnss_wrapper.so; do
         if [ -r "$library" ] && users="$(mktemp 2>/dev/null)"; then
             { cat /etc/passwd && echo "user:x:$(id -u):$(id -g)::${HOME:-/}:/bin/bash"; } >"$users"
-            export NSS_WRAPPER_PASSWD="$users" NSS_WRAPPER_GROUP=/etc/group LD_PRELOAD="$library${LD_PRELOAD:+:$LD_PRELOAD}"
+            export NSS_WRAPPER_PASSWD="$users" NSS_WRAPPER_GROUP=/etc/group
+            export LD_PRELOAD="$library${LD_PRELOAD:+:$LD_PRELOAD}"
         fi
     done
 }

@@ -8,19 +8,14 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import httpx
 import pytest
 
 from sempre import __version__
 from tests.images.container import CHARTS
-from tests.support import debian
 from tests.support.database import Database, Postgres
 from tests.support.net import LOOPBACK, answers, free_port
-from tests.support.real_docker import real_docker
+from tests.support.real_image import Built, image_of, ready, told
 from tests.support.runs import Runs, open_api
-
-pytest.importorskip("docker")
-from tests.support.real_image import Built, built, image_of, ready, told  # noqa: E402
 
 pytestmark = pytest.mark.image
 
@@ -28,15 +23,6 @@ SERVER, WORKER = image_of("server"), image_of("worker")
 ANY_USER = "1000720000:0"  # as OpenShift gives them out: known to nobody, of group 0
 OWNERS = "SELECT DISTINCT owner FROM service WHERE owner IS NOT NULL"
 AS_CHARTS = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
-
-
-@pytest.fixture(scope="module")
-def images() -> Iterator[Built]:
-    try:
-        with real_docker(storage="overlay2") as engine, built(engine) as both:
-            yield both
-    except debian.Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 def test_what_is_in_them(images: Built) -> None:

@@ -45,7 +45,8 @@ class RealDocker:
 
 @contextmanager
 def real_docker(storage: str = "vfs") -> Iterator[RealDocker]:
-    """`storage` is the engine's storage driver; vfs works everywhere. Raises debian.Unavailable where it cannot be had or started."""
+    """`storage` is the engine's storage driver; vfs works everywhere. Raises debian.Unavailable where it cannot be had
+    or started."""
     if os.geteuid() != 0:
         raise debian.Unavailable("A Docker engine is started by root only.")
     programs = {name: debian.binary(name, package=package) for name, package in _PROGRAMS.items()}

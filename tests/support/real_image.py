@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import docker
 
-from tests.support import base_image, debian
+from tests.support import base_image
 from tests.support.prefect_env import ROOT
 from tests.support.real_docker import RealDocker
 from tests.support.wait import eventually
 
-__all__ = ["Built", "built", "image_of"]
+__all__ = ["Built", "built", "image_of", "ready", "told"]
 
 _BUILD_SECONDS = 900
 _STOP_SECONDS = 60
