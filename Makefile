@@ -10,12 +10,12 @@ WORKERS ?= 4
 # Suites with targets of their own, those that CI runs side by side first.
 BESIDE := charts or docker or storages or canaries or browser or balancers
 PLACES := tests/balancers tests/browser tests/charts tests/integration/canary tests/integration/sdk tests/unit/sdk
-USUAL := not (chaos or ray or $(BESIDE))
+USUAL := not (chaos or image or ray or $(BESIDE))
 
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker ray storages suites suites-failed chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker image ray storages suites suites-failed chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -54,6 +54,9 @@ charts: $(VENV)/.dev  ## the Helm charts: lint, render, hold against Kubernetes'
 
 docker: $(VENV)/.dev  ## images built and pushed by a real Docker engine (needs root; fetches Debian's packages)
 	$(BIN)/python -m pytest -m docker tests/integration/sdk
+
+image: $(VENV)/.dev  ## our images built by a real Docker engine, and run (needs root; fetches Debian's packages)
+	$(BIN)/python -m pytest -m image tests/images
 
 ray: $(VENV)/.dev  ## tasks on a Ray cluster (fetches Ray, which is large)
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,ray]'

@@ -2,7 +2,8 @@
 # What every container of the image begins with: entrypoint.sh [COMMAND ARGUMENTS...]
 #
 # Reads ~/.bashrc, installs the packages of EXTRA_PIP_PACKAGES, and becomes the command; without one, a login shell.
-# Needs nothing writable unless there is something to install, which goes to $HOME/.local.
+# Needs nothing writable unless there is something to install, which goes to $HOME/.local. A user whom the system does
+# not know gets a name where a temporary file can be written.
 set -e
 
 if [ -r "${HOME:-/nowhere}/.bashrc" ]; then
@@ -12,6 +13,22 @@ fi
 
 # Commands that packages bring are found, but never instead of ours.
 export PATH="$PATH:${HOME:-/nowhere}/.local/bin"
+
+introduce_user() {
+    # The system's own list is root's, so programs are shown another one. initdb of the embedded Postgres refuses to run
+    # for nobody in particular, and so does ssh.
+    for library in /usr/lib/*/libnss_wrapper.so; do
+        if [ -r "$library" ] && users="$(mktemp 2>/dev/null)"; then
+            { cat /etc/passwd && echo "user:x:$(id -u):$(id -g)::${HOME:-/}:/bin/bash"; } >"$users"
+            export NSS_WRAPPER_PASSWD="$users" NSS_WRAPPER_GROUP=/etc/group
+            export LD_PRELOAD="$library${LD_PRELOAD:+:$LD_PRELOAD}"
+        fi
+    done
+}
+
+if ! id -un >/dev/null 2>&1; then
+    introduce_user
+fi
 
 report_to_run() {
     # Inside of a flow run its logs are where somebody will look.

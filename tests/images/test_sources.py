@@ -64,7 +64,8 @@ def test_every_requirement_of_the_image_is_pinned() -> None:
 
 def test_the_contract_of_the_image_is_in_the_containerfile() -> None:
     text = CONTAINERFILE.read_text()
-    for part in ("tini", "curl", "git", " uv", "1001", "/home/prefect", "/ui_build", "/opt/prefect", "ln -sf bash"):
+    parts = ("tini", "curl", "git", " uv", "libnss-wrapper", "1001", "/home/prefect", "/ui_build", "/opt/prefect")
+    for part in (*parts, "ln -sf bash"):
         assert part in text, part
     users = re.findall(r"^USER (\S+)", text, re.MULTILINE)
     assert users == ["1001:1001"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.support.prefect_env import ROOT
 
-__all__ = ["Program", "Unavailable", "binary", "clock_skew"]
+__all__ = ["Program", "Unavailable", "binary", "cache_folder", "clock_skew"]
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where Debian keeps daemons; not on everybody's PATH."""
@@ -75,7 +75,7 @@ def _advice(name: str) -> str:
     return f"Install {name} with the machine's package manager, or run these tests on Debian or Ubuntu."
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     shared = os.environ.get("SEMPRE_TEST_CACHE")
     return (Path(shared) / "debian" if shared else ROOT / ".debian").absolute()
 
@@ -85,7 +85,7 @@ def _unpacked(package: str) -> Path:
     apt = shutil.which("apt-get")
     if apt is None or shutil.which("dpkg") is None:
         raise Unavailable(f"{package} is not on this machine, which has no apt-get to fetch it. {_advice(package)}")
-    cache = _cache()
+    cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     target = cache / package
     # Parallel test processes: one fetches, the others wait here.
@@ -116,7 +116,7 @@ def _apt_options(package: str) -> list[str]:
     """Options with which apt knows the package: none, or lists of our own where the machine's are not there."""
     options = ["-qq", "-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else ["-qq"]
     if "Candidate:" not in _run(["apt-cache", "policy", package]):
-        lists = _cache() / "lists"
+        lists = cache_folder() / "lists"
         (lists / "partial").mkdir(parents=True, exist_ok=True)
         options += ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={lists}"]
         _run(["apt-get", *options, "update"])

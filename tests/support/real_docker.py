@@ -4,6 +4,7 @@ without touching the machine's network or its own engine."""
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +44,9 @@ class RealDocker:
 
 
 @contextmanager
-def real_docker() -> Iterator[RealDocker]:
-    """Raises debian.Unavailable where it cannot be had or started."""
+def real_docker(storage: str = "vfs") -> Iterator[RealDocker]:
+    """`storage` is the engine's storage driver; vfs works everywhere. Raises debian.Unavailable where it cannot be had
+    or started."""
     if os.geteuid() != 0:
         raise debian.Unavailable("A Docker engine is started by root only.")
     programs = {name: debian.binary(name, package=package) for name, package in _PROGRAMS.items()}
@@ -60,7 +62,7 @@ def real_docker() -> Iterator[RealDocker]:
         engine = [
             programs["dockerd"].command, "--host", docker.address, "--data-root", f"{folder}/data", "--exec-root",
             f"{folder}/run", "--pidfile", f"{folder}/pid", "--bridge=none", "--iptables=false", "--ip6tables=false",
-            "--storage-driver=vfs",
+            f"--storage-driver={storage}",
         ]  # fmt: skip
         registry = [programs["docker-registry"].command, "serve", f"{folder}/registry.yml"]
         started = [
@@ -75,6 +77,14 @@ def real_docker() -> Iterator[RealDocker]:
         finally:
             for process in started:
                 process.terminate(20)
+            _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """What engines leave mounted when they end: the network of containers that had the host's."""
+    mounted = [Path(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()]
+    for path in sorted((path for path in mounted if path.is_relative_to(folder)), reverse=True):
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def _answer(docker: RealDocker) -> bool:
