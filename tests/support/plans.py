@@ -12,6 +12,7 @@ from sempre.db.pool import Database
 Statement = tuple[str, Sequence[Any]]
 Node = dict[str, Any]
 
+_FEW = 300  # rows: a page or some, which Postgres reads whole for less than an index costs
 _HISTORY = ("flow_run", "flow_run_state", "task_run", "task_run_state", "event", "log")
 
 
@@ -58,13 +59,13 @@ class Plan:
 
     @property
     def scanned(self) -> list[str]:
-        """History tables that are read from end to end; empty parts of them do not count."""
+        """History tables that are read from end to end. Parts with few rows do not count: a day begins with few."""
         return [
             table
             for node in self.nodes
             if node["Node Type"] == "Seq Scan"
             and (table := history_table(node["Relation Name"])) is not None
-            and _looked_at(node)
+            and _looked_at(node) > _FEW
         ]
 
     @property

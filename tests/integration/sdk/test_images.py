@@ -265,11 +265,13 @@ def test_a_large_context_is_not_held_in_memory(scripts: Scripts, flow: str, engi
     with (scripts.folder / "model.bin").open("wb") as file:
         file.truncate(300 << 20)
     script = scripts.write("deploying", DEPLOY.format(flow=flow, arguments='image="etl"'))
-    peak = "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
-    script.write_text(f"import resource\n{script.read_text()}{peak}\n")
+    # Its own, by the kernel: what getrusage() tells begins with the peak of whoever started the process.
+    script.write_text(
+        script.read_text() + "print('PEAK', open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+    )
     output = scripts.run(script)
     assert engine.images.builds[0].sizes["model.bin"] == 300 << 20
-    assert int(output.rpartition("PEAK ")[2]) < 250
+    assert int(output.rpartition("PEAK ")[2]) < 250 << 10  # KiB
 
 
 def test_progress_on_a_terminal(scripts: Scripts, flow: str, engine: DockerEngine) -> None:
