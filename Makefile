@@ -7,15 +7,15 @@ CLIENT := .venv-prefect
 PIP := -m pip --disable-pip-version-check --quiet
 # Tests wait more than they compute.
 WORKERS ?= 4
-# Suites with targets of their own, those that CI runs side by side first.
-BESIDE := charts or docker or storages or canaries or browser or balancers
-PLACES := tests/balancers tests/browser tests/charts tests/integration/canary tests/integration/sdk tests/unit/sdk
-USUAL := not (chaos or image or ray or $(BESIDE))
+# Suites with targets of their own, those that can run side by side first. (The browser's library keeps an event loop.)
+BESIDE := balancers or canaries or charts or docker or storages
+PLACES := tests/balancers tests/charts tests/integration/canary tests/integration/sdk tests/unit/sdk
+USUAL := not (browser or chaos or image or ray or $(BESIDE))
 
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker image ray storages suites suites-failed chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker image ray storages tools suites suites-failed chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -39,7 +39,7 @@ conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two 
 
 browser: $(VENV)/.dev $(CLIENT)/.installed  ## the released web UI against a server, in headless Chromium
 	@$(BIN)/python -m tests.browser.chromium
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -p no:cacheprovider -m browser tests/browser
 
 balancers: $(VENV)/.dev $(CLIENT)/.installed  ## the configurations of deploy/ in real NGINX and HAProxy, servers killed behind them
 	@$(BIN)/python -m tests.support.debian nginx haproxy
@@ -66,11 +66,13 @@ storages: $(VENV)/.dev  ## results and code in S3, Google Cloud Storage and Azur
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m storages tests/unit/sdk tests/integration/sdk
 
-suites: $(VENV)/.dev $(CLIENT)/.installed  ## charts, docker, storages, canaries, browser and balancers, side by side
-	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
+tools: $(VENV)/.dev  ## what suites need besides Python's packages
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/python -m tests.support.debian nginx haproxy
 	@$(BIN)/python -m tests.support.helm
+
+suites: tools $(CLIENT)/.installed  ## balancers, canaries, charts, docker and storages, side by side
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "$(BESIDE)" $(PLACES)
 
 suites-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what of them failed in the last run
