@@ -82,11 +82,15 @@ class RemoteFiles:
             time.sleep(pause)
             pause = min(2 * pause, 8.0)
 
-    def put(self, doing: str, path: str, write: Callable[[], object]) -> None:
-        """Write a file, whose directory is made where there are directories. Raises StorageError."""
-        if self._kind is None:  # buckets have none; to "make" one means to create the bucket
+    def make_directory(self, path: str) -> None:
+        """Where there are directories: buckets have none, and to "make" one there means to create the bucket."""
+        if self._kind is None:
+            # What cannot make directories may need none; if it does, the write says so.
             with contextlib.suppress(NotImplementedError, OSError):
-                self.system.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self.system.makedirs(path, exist_ok=True)
+
+    def put(self, doing: str, write: Callable[[], object]) -> None:
+        """Write a file into a directory that is there. Raises StorageError."""
         try:
             self.ask(doing, write)
         except FileNotFoundError as error:

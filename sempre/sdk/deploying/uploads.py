@@ -23,9 +23,14 @@ def upload(directory: Path, url: str, settings: Mapping[str, Any], ignore_file: 
     """
     files = RemoteFiles(url, settings)
     count = 0
+    made: set[str] = set()
     for path in _chosen(directory, _patterns(directory, ignore_file)):
         local, target = str(directory / path), files.path(path.as_posix())
-        files.put(f"writing {path}", target, partial(files.system.put_file, local, target))
+        parent = target.rpartition("/")[0]
+        if parent not in made:
+            made.add(parent)
+            files.make_directory(parent)
+        files.put(f"writing {path}", partial(files.system.put_file, local, target))
         count += 1
     return count
 

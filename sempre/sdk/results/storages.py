@@ -100,7 +100,8 @@ class FsspecStorage:
 
     def write(self, key: str, content: bytes) -> None:
         files, path = self._files, self._files.path(key)
-        files.put(f"writing {key!r}", path, lambda: files.system.pipe_file(path, content))
+        files.make_directory(path.rpartition("/")[0])
+        files.put(f"writing {key!r}", lambda: files.system.pipe_file(path, content))
 
     def exists(self, key: str) -> bool:
         files = self._files

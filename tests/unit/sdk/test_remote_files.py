@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from sempre.sdk import remote_files
+from sempre.sdk.deploying.uploads import upload
 from sempre.sdk.errors import ConfigurationError, FlowRunTimeoutError, StorageError, TaskRunTimeoutError
 from sempre.sdk.remote_files import RemoteFiles
 from sempre.sdk.storage_troubles import Trouble, trouble_of
@@ -110,3 +112,15 @@ def test_who_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(remote_files, "PATIENCE", 0)
     with pytest.raises(StorageError, match="could not be reached"):
         files.ask("reading k", failing(1, ConnectionRefusedError()))
+
+
+def test_an_upload_makes_each_directory_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one more request to the store each time."""
+    made: list[str] = []
+    monkeypatch.setattr(MemoryFileSystem, "makedirs", lambda self, path, exist_ok: made.append(path))
+    monkeypatch.setattr(MemoryFileSystem, "put_file", lambda self, local, target: None)  # this one's makes them itself
+    (tmp_path / "below").mkdir()
+    for name in ("a", "b", "below/c", "below/d"):
+        (tmp_path / name).touch()
+    assert upload(tmp_path, "memory://uploaded", {}) == 4
+    assert sorted(made) == ["/uploaded", "/uploaded/below"]

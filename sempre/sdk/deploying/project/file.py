@@ -129,8 +129,9 @@ def add_deployment(path: Path, deployment: Mapping[str, Any]) -> None:
     text, number, newline = "", None, "\n"
     if path.exists():
         there = read_project_file(path).deployments  # what cannot be understood is not written over
-        same = [each for each in there if all(each.get(key) == deployment.get(key) for key in ("name", "entrypoint"))]
-        number = there.index(same[0]) if same else None
+        named = (deployment.get("name"), deployment.get("entrypoint"))
+        same = (at for at, each in enumerate(there) if (each.get("name"), each.get("entrypoint")) == named)
+        number = next(same, None)
         raw = path.read_bytes().decode("utf-8")
         newline = "\r\n" if "\r\n" in raw else "\n"
         text = raw.replace("\r\n", "\n")
